@@ -1,0 +1,131 @@
+package flows
+
+import (
+	"fmt"
+	"net/netip"
+)
+
+// CellID names a cell (a host that runs containers). It is the common name of
+// the cell's certificate: 1 to 63 characters of a-z, 0-9 and '-'.
+type CellID string
+
+// AppID is the identity key of a container: its policy_group_id, else its
+// app_id. The empty AppID is a container without identity: it starts isolated.
+type AppID string
+
+// GroupID is a VXLAN group policy id (tun_gbp_id in flow text), 16 bits. Zero
+// is no identity: no policy matches it.
+// See https://datatracker.ietf.org/doc/html/draft-smith-vxlan-group-policy.
+type GroupID uint16
+
+// PolicyID numbers a policy in the controller's database, from 1; it is never
+// reused. It fits the 60 bits that a Cookie has for it.
+type PolicyID uint64
+
+// OFPort is an OpenFlow port number on a cell's bridge, 1 to 0xfeff
+// (OpenFlow 1.4 section 7.2.1, limited to 16 bits as OVS does).
+type OFPort uint16
+
+// VNI is a VXLAN network identifier (tun_id in flow text), 24 bits.
+type VNI uint32
+
+// Protocol is an IP protocol number that a policy can name.
+type Protocol uint8
+
+// The protocols of policies between apps.
+const (
+	TCP Protocol = 6
+	UDP Protocol = 17
+)
+
+// String returns the name that the policy API uses: "tcp" or "udp".
+func (p Protocol) String() string {
+	switch p {
+	case TCP:
+		return "tcp"
+	case UDP:
+		return "udp"
+	}
+	return fmt.Sprintf("protocol(%d)", uint8(p))
+}
+
+// ParseProtocol is the inverse of Protocol.String. It is case-sensitive, as
+// the policy API is.
+func ParseProtocol(name string) (Protocol, error) {
+	switch name {
+	case "tcp":
+		return TCP, nil
+	case "udp":
+		return UDP, nil
+	}
+	return 0, fmt.Errorf("protocol %q: must be tcp or udp", name)
+}
+
+// PortRange is an inclusive range of destination ports, 1 <= First <= Last.
+type PortRange struct{ First, Last uint16 }
+
+// Endpoint is one container's interface on this cell.
+type Endpoint struct {
+	Container string     // the runtime's container id; unique on the cell
+	App       AppID      // whose it is
+	Group     GroupID    // App's group id; 0 while it has none (isolated)
+	IP        netip.Addr // IPv4, inside the cell's lease
+	OFPort    OFPort     // the host end of its veth on the bridge
+}
+
+// Peer is another cell, as far as this one needs to know it.
+type Peer struct {
+	Cell  CellID
+	VTEP  netip.Addr   // IPv4 underlay address of its tunnel end
+	Lease netip.Prefix // the overlay subnet that its containers use
+}
+
+// Rule allows one group to open connections to another. Rules only ever allow.
+type Rule struct {
+	Policy   PolicyID
+	From, To GroupID
+	Protocol Protocol
+	Ports    PortRange // destination ports
+}
+
+// CellState is everything that a cell's flow table depends on. The order of
+// its slices means nothing.
+type CellState struct {
+	Cell    CellID
+	VNI     VNI            // of the overlay
+	Lease   netip.Prefix   // this cell's own overlay subnet
+	Overlay []netip.Prefix // the whole overlay network
+	Local   []Endpoint
+	Remote  []Peer // every other cell
+	Allow   []Rule // those whose To has an endpoint here
+}
+
+// The addresses and ports that are the same on every cell, so that nothing a
+// container has learnt changes when it moves or the cell restarts.
+var (
+	// GatewayIP is every container's next hop, link-local and on no interface:
+	// the bridge answers ARP for it.
+	GatewayIP = netip.AddrFrom4([4]byte{169, 254, 0, 1})
+	// GatewayMAC is the source MAC of everything delivered to a container.
+	GatewayMAC = MACOf(GatewayIP)
+)
+
+// TunnelOFPort is the OpenFlow port of the VXLAN-GBP tunnel on every bridge.
+// The agent pins it with ofport_request and refuses any other.
+const TunnelOFPort OFPort = 1
+
+// MAC is an Ethernet address. It is comparable, which net.HardwareAddr is not.
+type MAC [6]byte
+
+// String prints it as OVS does: ee:ee:0a:ff:01:02.
+func (m MAC) String() string {
+	return fmt.Sprintf("%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4], m[5])
+}
+
+// MACOf derives the MAC of an overlay address: ee:ee: and its four bytes. One
+// flow can therefore set the destination MAC of every container. It panics on
+// an address that is not IPv4; addresses are validated where they enter.
+func MACOf(ip netip.Addr) MAC {
+	b := ip.As4()
+	return MAC{0xee, 0xee, b[0], b[1], b[2], b[3]}
+}

@@ -1,0 +1,35 @@
+package flows
+
+// Table classify: which port did it enter by, and so whose packet is it?
+
+const (
+	classifyKnown  = 100 // a container of ours, or a cell we know
+	classifyRefuse = 50  // the tunnel and the host: what no flow above knows
+)
+
+// classifyEndpoint gives a container's packets the identity of its app. It
+// matches nothing but the port: what the packet says of itself is portsec's.
+func (b *builder) classifyEndpoint(ep Endpoint) {
+	b.add(stage{TableClassify, classifyKnown, EndpointCookie(ep.IP)},
+		[]term{inPort(ep.OFPort)},
+		source.set(uint32(ep.Group)), origin.set(originContainer), gotoTable(TablePortsec))
+}
+
+// classifyPeer believes the identity in a tunnel header only if the outer
+// source is a cell that we know and the inner source is in that cell's lease:
+// so a forged packet can at most claim to be from another app of the cell that
+// forged it. Here alone tun_* is read (see Check).
+func (b *builder) classifyPeer(vni VNI, peer Peer) {
+	b.add(stage{TableClassify, classifyKnown, CellCookie(peer.VTEP)},
+		[]term{inPort(TunnelOFPort), tunnelID(vni), tunnelSource(peer.VTEP), ipSource(peer.Lease)},
+		source.from("NXM_NX_TUN_GBP_ID[]"), applied.from("NXM_NX_TUN_GBP_FLAGS[3]"),
+		origin.set(originTunnel), gotoTable(TableConntrack))
+}
+
+// classifyRest counts what comes by the tunnel from nobody we know, and what
+// the host sends, apart from packets of ports that are not yet an endpoint.
+func (b *builder) classifyRest() {
+	at := stage{TableClassify, classifyRefuse, BaseCookie(TableClassify)}
+	b.add(at, []term{inPort(TunnelOFPort)}, drop)
+	b.add(at, []term{fromHost}, drop)
+}

@@ -1,0 +1,202 @@
+package flows
+
+import (
+	"fmt"
+	"net/netip"
+	"strconv"
+
+	"github.com/digitalocean/go-openvswitch/ovs"
+)
+
+// term is one field of a match. Terms are given in any order; the builder
+// prints them in OVS's, each with the prerequisite that OVS wants: without it
+// OVS drops a field silently and the flow matches everything.
+type term struct {
+	at    position
+	needs position // atIP, atARP or none (0)
+	field ovs.Match
+}
+
+// position orders terms as OVS 3.1 prints them (match_format in lib/match.c).
+type position uint8
+
+const (
+	_ position = iota
+	atCTState
+	atCTMark
+	atCTTuple
+	atIP
+	atARP
+	atReg0
+	atReg1
+	atReg2
+	atReg3
+	atReg4
+	atTunID
+	atTunSrc
+	atInPort
+	atDLSrc
+	atNWSrc
+	atNWDst
+	atARPSPA
+	atARPTPA
+	atARPOp
+	atARPSHA
+)
+
+// maxTerms bounds a match, prerequisites included.
+const maxTerms = 10
+
+// word is a field without a value, or one whose text is fixed: "ip", "arp".
+type word string
+
+var (
+	isIP  = term{at: atIP, field: word("ip")}
+	isARP = term{at: atARP, field: word("arp")}
+	// fromHost is the bridge's own port, the host's end.
+	fromHost = term{at: atInPort, field: word("in_port=LOCAL")}
+	// tracked is the prerequisite of the connection's original tuple: without
+	// it OVS refuses ct_nw_proto and ct_tp_dst.
+	tracked = term{at: atCTState, needs: atIP, field: word("ct_state=-inv+trk")}
+	invalid = term{at: atCTState, needs: atIP, field: word("ct_state=+inv+trk")}
+	// forward and backward are the directions of a valid connection.
+	forward  = term{at: atCTState, needs: atIP, field: word("ct_state=-rpl-inv+trk")}
+	backward = term{at: atCTState, needs: atIP, field: word("ct_state=+rpl-inv+trk")}
+)
+
+func inPort(p OFPort) term {
+	return term{at: atInPort, field: ovs.InPortMatch(int(p))}
+}
+
+func tunnelID(vni VNI) term {
+	return term{at: atTunID, field: ovs.TunnelID(uint64(vni))}
+}
+
+func tunnelSource(vtep netip.Addr) term {
+	return term{at: atTunSrc, field: ovs.TunnelSrc(vtep.String())}
+}
+
+func etherSource(mac string) term {
+	return term{at: atDLSrc, field: ovs.DataLinkSource(mac)}
+}
+
+func ipSource(p netip.Prefix) term {
+	return term{at: atNWSrc, needs: atIP, field: ovs.NetworkSource(prefixText(p))}
+}
+
+func ipDestination(p netip.Prefix) term {
+	return term{at: atNWDst, needs: atIP, field: ovs.NetworkDestination(prefixText(p))}
+}
+
+func arpRequestFor(ip netip.Addr) []term {
+	return []term{
+		{at: atARPTPA, needs: atARP, field: ovs.ARPTargetProtocolAddress(ip.String())},
+		{at: atARPOp, needs: atARP, field: ovs.ARPOperation(1)},
+	}
+}
+
+func arpSender(ip netip.Addr) []term {
+	mac := MACOf(ip)
+	return []term{
+		{at: atARPSPA, needs: atARP, field: ovs.ARPSourceProtocolAddress(ip.String())},
+		{at: atARPSHA, needs: atARP, field: ovs.ARPSourceHardwareAddress(mac[:])},
+	}
+}
+
+// host is the prefix that holds ip alone.
+func host(ip netip.Addr) netip.Prefix { return netip.PrefixFrom(ip, ip.BitLen()) }
+
+// prefixText prints a prefix as OVS does: masked, and a single address bare.
+func prefixText(p netip.Prefix) string {
+	if p.IsSingleIP() {
+		return p.Addr().String()
+	}
+	return p.Masked().String()
+}
+
+// registerMatch matches bits of a register, or of the connection's mark.
+type registerMatch struct {
+	field       string
+	value, mask uint32
+}
+
+// is matches one value of a field that shares its register.
+func (r Register) is(value uint32) term {
+	return r.bits(value, r.mask())
+}
+
+// group matches a field that is alone in its register, as the whole register.
+func (r Register) group(g GroupID) term {
+	return r.bits(uint32(g), ^uint32(0))
+}
+
+func (r Register) bits(value, mask uint32) term {
+	at, m := atCTMark, &registerMatch{field: r.Field, value: value << r.Low, mask: mask}
+	if n, ok := r.number(); ok {
+		at = atReg0 + position(n)
+	}
+	return term{at: at, field: m}
+}
+
+// and joins two fields of one register to one term, as OVS has it.
+func (t term) and(other term) term {
+	a, b := t.field.(*registerMatch), other.field.(*registerMatch)
+	return term{at: t.at, field: &registerMatch{a.field, a.value | b.value, a.mask | b.mask}}
+}
+
+// tupleMatch matches the protocol and destination ports of the connection's
+// first packet, whichever direction this one travels.
+type tupleMatch struct {
+	protocol Protocol
+	ports    maskedPort
+}
+
+func originalTuple(p Protocol, ports maskedPort) term {
+	return term{at: atCTTuple, needs: atIP, field: &tupleMatch{p, ports}}
+}
+
+// appender is implemented by our own matches, which are many; it saves the
+// library's way through fmt.
+type appender interface{ appendText(b []byte) []byte }
+
+func (w word) appendText(b []byte) []byte { return append(b, w...) }
+
+func (m *registerMatch) appendText(b []byte) []byte {
+	b = appendHex(append(append(b, m.field...), '='), m.value)
+	if m.mask != ^uint32(0) {
+		b = appendHex(append(b, '/'), m.mask)
+	}
+	return b
+}
+
+func (m *tupleMatch) appendText(b []byte) []byte {
+	b = strconv.AppendUint(append(b, "ct_nw_proto="...), uint64(m.protocol), 10)
+	b = append(b, ",ct_tp_dst="...)
+	if m.ports.mask == 0xffff {
+		return strconv.AppendUint(b, uint64(m.ports.value), 10)
+	}
+	b = appendHex(b, uint32(m.ports.value))
+	return appendHex(append(b, '/'), uint32(m.ports.mask))
+}
+
+// MarshalText implements ovs.Match.
+func (w word) MarshalText() ([]byte, error) { return []byte(w), nil }
+
+// GoString implements ovs.Match.
+func (w word) GoString() string { return fmt.Sprintf("flows.word(%q)", string(w)) }
+
+// MarshalText implements ovs.Match.
+func (m *registerMatch) MarshalText() ([]byte, error) { return m.appendText(nil), nil }
+
+// GoString implements ovs.Match.
+func (m *registerMatch) GoString() string {
+	return fmt.Sprintf("&flows.registerMatch{%q, %#x, %#x}", m.field, m.value, m.mask)
+}
+
+// MarshalText implements ovs.Match.
+func (m *tupleMatch) MarshalText() ([]byte, error) { return m.appendText(nil), nil }
+
+// GoString implements ovs.Match.
+func (m *tupleMatch) GoString() string {
+	return fmt.Sprintf("&flows.tupleMatch{%d, %#v}", m.protocol, m.ports)
+}

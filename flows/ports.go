@@ -1,0 +1,115 @@
+package flows
+
+import (
+	"cmp"
+	"iter"
+	"math/bits"
+	"slices"
+)
+
+// maskedPort is what OpenFlow can match: all ports p with p&mask == value.
+type maskedPort struct{ value, mask uint16 }
+
+// segment is a range of ports that one set of policies covers.
+type segment struct {
+	ports    PortRange
+	policies []PolicyID // ascending, each once
+}
+
+// cookie names the segment's policy, or all of them by a hash of their ids
+// (FNV-1a, 64 bits; the cookie keeps 60).
+func (s segment) cookie() Cookie {
+	if len(s.policies) == 1 {
+		return PolicyCookie(s.policies[0])
+	}
+	h := uint64(14695981039346656037)
+	for _, id := range s.policies {
+		for shift := 0; shift < 64; shift += 8 {
+			h = (h ^ uint64(id)>>shift&0xff) * 1099511628211
+		}
+	}
+	return cookie(KindPolicies, h)
+}
+
+// segments splits the rules of one source, destination and protocol into
+// disjoint ranges, in ascending order: OpenFlow holds a match once, but any
+// number of policies may cover a port.
+func segments(rules []Rule) []segment {
+	if len(rules) == 1 {
+		return []segment{{rules[0].Ports, []PolicyID{rules[0].Policy}}}
+	}
+	edges := make([]uint32, 0, 2*len(rules)) // uint32: the edge after 65535
+	for _, r := range rules {
+		edges = append(edges, uint32(r.Ports.First), uint32(r.Ports.Last)+1)
+	}
+	slices.Sort(edges)
+	edges = slices.Compact(edges)
+	var out []segment
+	for i := range len(edges) - 1 {
+		ports := PortRange{uint16(edges[i]), uint16(edges[i+1] - 1)}
+		var covering []PolicyID
+		for _, r := range rules {
+			if r.Ports.First <= ports.First && ports.Last <= r.Ports.Last {
+				covering = append(covering, r.Policy)
+			}
+		}
+		if len(covering) > 0 {
+			slices.Sort(covering)
+			out = append(out, segment{ports, slices.Compact(covering)})
+		}
+	}
+	return out
+}
+
+// masked yields the fewest masked matches that cover exactly the range: each
+// the largest aligned block that starts at the first port left. At most 30.
+func (r PortRange) masked() iter.Seq[maskedPort] {
+	return func(yield func(maskedPort) bool) {
+		first, last := uint32(r.First), uint32(r.Last)
+		for first <= last {
+			size := uint32(1) << 16
+			if first > 0 {
+				size = 1 << bits.TrailingZeros32(first)
+			}
+			for first+size-1 > last {
+				size /= 2
+			}
+			if !yield(maskedPort{uint16(first), uint16(-size)}) {
+				return
+			}
+			first += size
+		}
+	}
+}
+
+// pairs yields runs of sorted rules with equal source, destination and protocol.
+func pairs(sorted []Rule) iter.Seq[[]Rule] {
+	return func(yield func([]Rule) bool) {
+		for start := 0; start < len(sorted); {
+			end := start + 1
+			for end < len(sorted) && samePair(sorted[start], sorted[end]) {
+				end++
+			}
+			if !yield(sorted[start:end]) {
+				return
+			}
+			start = end
+		}
+	}
+}
+
+func samePair(a, b Rule) bool {
+	return a.From == b.From && a.To == b.To && a.Protocol == b.Protocol
+}
+
+// compareRules orders by destination, source, protocol, ports and policy.
+func compareRules(a, b Rule) int {
+	return cmp.Or(
+		cmp.Compare(a.To, b.To),
+		cmp.Compare(a.From, b.From),
+		cmp.Compare(a.Protocol, b.Protocol),
+		cmp.Compare(a.Ports.First, b.Ports.First),
+		cmp.Compare(a.Ports.Last, b.Ports.Last),
+		cmp.Compare(a.Policy, b.Policy),
+	)
+}

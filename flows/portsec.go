@@ -1,0 +1,15 @@
+package flows
+
+// Table portsec: does the container use the MAC and IP we gave it?
+
+const portsecOwn = 100 // the container's own addresses
+
+// portsec lets a container send IPv4 and ARP from its own addresses and
+// nothing else: no other MAC, no other address, no IPv6, no VLAN tag, no
+// unknown ethertype.
+func (b *builder) portsec(ep Endpoint) {
+	at := stage{TablePortsec, portsecOwn, EndpointCookie(ep.IP)}
+	port, mac := inPort(ep.OFPort), etherSource(MACOf(ep.IP).String())
+	b.add(at, []term{port, mac, ipSource(host(ep.IP))}, gotoTable(TableConntrack))
+	b.add(at, append(arpSender(ep.IP), port, mac), gotoTable(TableARP))
+}
