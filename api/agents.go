@@ -1,0 +1,231 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/labstack/echo/v4"
+)
+
+// Handlers of the internal API: decode, validate, call, encode.
+
+func (s *internal) lease(c echo.Context) error {
+	var want LeaseRequest
+	if err := decodeJSON(c.Request().Body, &want); err != nil {
+		return err
+	}
+	if err := checkIPv4("vtep", want.VTEP); err != nil {
+		return err
+	}
+	lease, err := s.Agents.Lease(c.Request().Context(), cellOf(c), want)
+	if err != nil {
+		return err
+	}
+	return answer(c, lease)
+}
+
+func (s *internal) endpoints(c echo.Context) error {
+	var report EndpointsReport
+	if err := decodeJSON(c.Request().Body, &report); err != nil {
+		return err
+	}
+	if err := checkReport(report); err != nil {
+		return err
+	}
+	if err := s.Agents.Report(c.Request().Context(), cellOf(c), report); err != nil {
+		return err
+	}
+	return answer(c, struct{}{})
+}
+
+func (s *internal) applied(c echo.Context) error {
+	var ack Applied
+	if err := decodeJSON(c.Request().Body, &ack); err != nil {
+		return err
+	}
+	if ack.Stream == "" {
+		return Invalid("stream: missing: give the id from the snapshot")
+	}
+	if err := s.Agents.Acknowledge(c.Request().Context(), cellOf(c), ack); err != nil {
+		return err
+	}
+	return answer(c, struct{}{})
+}
+
+func (s *internal) stream(c echo.Context) error {
+	hello, err := decodeHello(c.Request().Body)
+	if err != nil {
+		return err
+	}
+	stream, err := s.Agents.Open(c.Request().Context(), cellOf(c), hello)
+	if err != nil {
+		return err
+	}
+	defer stream.Close()
+	w := &lineWriter{out: c.Response(), control: http.NewResponseController(c.Response())}
+	if err := w.control.SetReadDeadline(time.Time{}); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return fmt.Errorf("setting deadlines: %w", err)
+	}
+	c.Response().Header().Set(echo.HeaderContentType, ndjsonType)
+	c.Response().WriteHeader(http.StatusOK)
+	return pump(c.Request().Context(), stream, w)
+}
+
+// pump writes the stream's messages, and pings between them, until the stream
+// or ctx ends or the agent does not read.
+func pump(ctx context.Context, stream Stream, w *lineWriter) error {
+	ctx, cancel := context.WithCancel(ctx)
+	messages := make(chan Message)
+	ended := make(chan error, 1)
+	go func() {
+		defer close(messages)
+		for {
+			m, err := stream.Next(ctx)
+			if err != nil {
+				ended <- err
+				return
+			}
+			select {
+			case messages <- m:
+			case <-ctx.Done():
+				ended <- ctx.Err()
+				return
+			}
+		}
+	}()
+	defer func() {
+		cancel()
+		for range messages { // the goroutine ends before the stream is closed
+		}
+	}()
+	ping := time.NewTicker(pingInterval)
+	defer ping.Stop()
+	if err := w.write(Message{Type: TypePing}); err != nil { // the agent sees at once that it was accepted
+		return err
+	}
+	for {
+		select {
+		case m, more := <-messages:
+			if !more {
+				return <-ended
+			}
+			if err := w.write(m); err != nil {
+				return err
+			}
+		case <-ping.C:
+			if err := w.write(Message{Type: TypePing}); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// lineWriter writes messages, one line each, and flushes each.
+type lineWriter struct {
+	out     io.Writer
+	control *http.ResponseController
+}
+
+func (w *lineWriter) write(m Message) error {
+	if err := w.control.SetWriteDeadline(time.Now().Add(ioTimeout)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return fmt.Errorf("setting deadlines: %w", err)
+	}
+	if _, err := io.WriteString(w.out, encode(m)+"\n"); err != nil {
+		return fmt.Errorf("writing to the agent: %w", err)
+	}
+	return wrap("writing to the agent", w.control.Flush())
+}
+
+// decodeJSON decodes a request's body. Unknown fields are tolerated: a newer
+// agent may say more.
+func decodeJSON(body io.Reader, into any) error {
+	raw, err := io.ReadAll(body)
+	if err != nil {
+		return Invalid("reading the request body: %w", err)
+	}
+	if err := json.Unmarshal(raw, into); err != nil {
+		return Invalid("request body: %w", err)
+	}
+	return nil
+}
+
+// decodeHello decodes and checks the body that opens a stream.
+func decodeHello(body io.Reader) (Hello, error) {
+	var hello Hello
+	if err := decodeJSON(body, &hello); err != nil {
+		return Hello{}, err
+	}
+	if err := checkIPv4("vtep", hello.VTEP); err != nil {
+		return Hello{}, err
+	}
+	return hello, checkEndpoints("endpoints", hello.Endpoints)
+}
+
+func checkReport(r EndpointsReport) error {
+	if r.Stream == "" {
+		return Invalid("stream: missing: give the id from the snapshot")
+	}
+	for i, id := range r.Down {
+		if err := checkContainer(fmt.Sprintf("down[%d]", i), id); err != nil {
+			return err
+		}
+	}
+	return checkEndpoints("up", r.Up)
+}
+
+// checkEndpoints checks each endpoint by itself; whether the cell may use its
+// address is the controller's to say.
+func checkEndpoints(field string, endpoints []Endpoint) error {
+	seen := make(map[string]bool, len(endpoints))
+	for i, e := range endpoints {
+		at := fmt.Sprintf("%s[%d]", field, i)
+		if err := checkContainer(at+".container", e.Container); err != nil {
+			return err
+		}
+		if seen[e.Container] {
+			return Invalid("%s.container: %q is listed twice", at, e.Container)
+		}
+		seen[e.Container] = true
+		if err := checkIPv4(at+".ip", e.IP); err != nil {
+			return err
+		}
+		if e.OFPort == 0 || e.OFPort > maxOFPort {
+			return Invalid("%s.ofport: %d must be in range 1-%d", at, e.OFPort, maxOFPort)
+		}
+	}
+	return nil
+}
+
+// maxOFPort is the highest number that OVS gives a port; OpenFlow reserves the rest.
+const maxOFPort = 0xfeff
+
+// maxContainerID bounds a container id; runtimes use 64 characters and fewer.
+const maxContainerID = 255
+
+// checkContainer accepts what the CNI specification does: letters, digits,
+// '_', '.' and '-', not at the beginning.
+func checkContainer(field, id string) error {
+	bad := id == "" || len(id) > maxContainerID
+	for i, r := range id {
+		alnum := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9'
+		bad = bad || !alnum && (i == 0 || r != '_' && r != '.' && r != '-')
+	}
+	if bad {
+		return Invalid("%s: %q is not a container id: 1 to %d letters, digits, '_', '.' and '-', a letter or digit first", field, id, maxContainerID)
+	}
+	return nil
+}
+
+func checkIPv4(field, text string) error {
+	ip, err := netip.ParseAddr(text)
+	if err != nil || !ip.Is4() {
+		return Invalid("%s: %q is not an IPv4 address", field, text)
+	}
+	return nil
+}

@@ -1,0 +1,234 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// Client speaks the external and the native API. It is safe for concurrent use.
+type Client struct{ requester }
+
+// NewClient returns a client of the controller at baseURL (http://host:port)
+// that authenticates with token.
+func NewClient(baseURL, token string) *Client {
+	return &Client{requester{
+		base:  normalizeURL(baseURL, "http://"),
+		token: token,
+		http:  &http.Client{Transport: &http.Transport{DialContext: (&net.Dialer{Timeout: 5 * time.Second}).DialContext, Proxy: http.ProxyFromEnvironment}},
+	}}
+}
+
+// Wait says how long a write should wait for the switches. The zero value does
+// not wait: the write returns when it is durable.
+type Wait struct {
+	For     WaitFor
+	Timeout time.Duration // 0 for DefaultWait
+}
+
+// WaitFor is whose switches a write waits for.
+type WaitFor string
+
+// The values of ?wait=.
+const (
+	WaitNone       WaitFor = ""
+	WaitApplied    WaitFor = "applied"     // every affected cell that is connected
+	WaitAppliedAll WaitFor = "applied-all" // every affected cell
+)
+
+// Change is the answer to a write.
+type Change struct {
+	Revision Revision `json:"revision"`
+	Pending  []string `json:"pending,omitempty"` // cells that had not confirmed at the timeout
+}
+
+// Policies lists the policies as the external API does.
+func (c *Client) Policies(ctx context.Context, filter Filter) (PoliciesPayload, error) {
+	var list PoliciesPayload
+	_, err := c.do(ctx, http.MethodGet, externalV1+"/policies"+filter.query(), nil, &list)
+	return list, wrap("listing policies", err)
+}
+
+// AddPolicies adds all of them or none. One that exists already changes nothing.
+func (c *Client) AddPolicies(ctx context.Context, policies []PolicyBody, wait Wait) (Change, error) {
+	change, err := c.write(ctx, externalV1+"/policies", policies, wait)
+	return change, wrap("adding policies", err)
+}
+
+// RemovePolicies is the inverse. One that does not exist is not an error.
+func (c *Client) RemovePolicies(ctx context.Context, policies []PolicyBody, wait Wait) (Change, error) {
+	change, err := c.write(ctx, externalV1+"/policies/delete", policies, wait)
+	return change, wrap("removing policies", err)
+}
+
+// Tags lists the identities that policies name, as the external API does.
+func (c *Client) Tags(ctx context.Context) ([]Tag, error) {
+	var list TagsPayload
+	_, err := c.do(ctx, http.MethodGet, externalV1+"/tags", nil, &list)
+	return list.Tags, wrap("listing tags", err)
+}
+
+// Cells lists the cells that hold a lease.
+func (c *Client) Cells(ctx context.Context) ([]Cell, error) {
+	var list CellsList
+	_, err := c.do(ctx, http.MethodGet, Version+"/cells", nil, &list)
+	return list.Cells, wrap("listing cells", err)
+}
+
+// Endpoints lists the containers that connected agents have reported.
+func (c *Client) Endpoints(ctx context.Context) ([]Endpoint, error) {
+	var list EndpointsList
+	_, err := c.do(ctx, http.MethodGet, Version+"/endpoints", nil, &list)
+	return list.Endpoints, wrap("listing endpoints", err)
+}
+
+// Groups lists the group ids in use.
+func (c *Client) Groups(ctx context.Context) ([]Group, error) {
+	var list GroupsList
+	_, err := c.do(ctx, http.MethodGet, Version+"/groups", nil, &list)
+	return list.Groups, wrap("listing groups", err)
+}
+
+// PolicyInfos lists the policies with their numbers and cookies.
+func (c *Client) PolicyInfos(ctx context.Context, filter Filter) ([]PolicyInfo, error) {
+	var list PolicyInfosList
+	_, err := c.do(ctx, http.MethodGet, Version+"/policies"+filter.query(), nil, &list)
+	return list.Policies, wrap("listing policies", err)
+}
+
+// Explain resolves the cookie of a dumped flow, as ovs-ofctl prints it.
+// NotFound if nothing has it.
+func (c *Client) Explain(ctx context.Context, cookie string) (Explanation, error) {
+	var e Explanation
+	_, err := c.do(ctx, http.MethodGet, Version+"/cookies/"+url.PathEscape(cookie), nil, &e)
+	return e, wrap("explaining cookie "+cookie, err)
+}
+
+func (c *Client) write(ctx context.Context, path string, policies []PolicyBody, wait Wait) (Change, error) {
+	var change Change
+	header, err := c.do(ctx, http.MethodPost, path+wait.query(), policiesRequest{policies}, &change)
+	if err != nil {
+		return Change{}, err
+	}
+	if change.Revision == 0 {
+		change.Revision = revisionOf(header)
+	}
+	return change, nil
+}
+
+// query returns the query string of the wait, "" for none.
+func (w Wait) query() string {
+	if w.For == WaitNone {
+		return ""
+	}
+	q := url.Values{"wait": {string(w.For)}}
+	if w.Timeout != 0 {
+		q.Set("timeout", w.Timeout.String())
+	}
+	return "?" + q.Encode()
+}
+
+// requester makes JSON requests and turns failures back into kinds.
+type requester struct {
+	base  string
+	token string // "" for none
+	http  *http.Client
+}
+
+// do sends body as JSON, unless it is nil, and decodes the answer, unless it
+// is nil. It returns the answer's header.
+func (r *requester) do(ctx context.Context, method, path string, body, answer any) (http.Header, error) {
+	var content io.Reader
+	if body != nil {
+		b, err := json.Marshal(body)
+		if err != nil {
+			return nil, fmt.Errorf("encoding the request: %w", err)
+		}
+		content = bytes.NewReader(b)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, r.base+path, content)
+	if err != nil {
+		return nil, Invalid("address %q: %w", r.base, err)
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", jsonType)
+	}
+	if r.token != "" {
+		req.Header.Set("Authorization", "Bearer "+r.token)
+	}
+	resp, err := r.http.Do(req)
+	if err != nil {
+		return nil, unreachable(r.base, err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode >= 300 {
+		return nil, readError(resp)
+	}
+	if answer == nil {
+		_, err := io.Copy(io.Discard, io.LimitReader(resp.Body, maxBodyBytes))
+		return resp.Header, err
+	}
+	if err := json.NewDecoder(resp.Body).Decode(answer); err != nil {
+		return nil, fmt.Errorf("%s answered %s with something that is not the JSON expected: %w", r.base, path, err)
+	}
+	return resp.Header, nil
+}
+
+// readError turns an answer back into the error that the server had.
+func readError(resp *http.Response) error {
+	text, _ := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
+	e := &Error{
+		Kind:   Kind(resp.Header.Get(kindHeader)),
+		Text:   strings.TrimSpace(string(text)),
+		Detail: resp.Header.Get(detailHeader),
+	}
+	var body struct {
+		Error string `json:"error"`
+	}
+	if json.Unmarshal(text, &body) == nil && body.Error != "" {
+		e.Text = body.Error
+	}
+	if e.Text == "" {
+		e.Text = resp.Status
+	}
+	if e.Kind == "" {
+		e.Kind = kindOfStatus(resp.StatusCode)
+	}
+	return e
+}
+
+// unreachable makes a transport's failure an Unavailable, unless the caller gave up.
+func unreachable(base string, err error) error {
+	if errors.Is(err, context.Canceled) {
+		return err
+	}
+	var urlErr *url.Error
+	if errors.As(err, &urlErr) {
+		err = urlErr.Err // without the URL, which is named once
+	}
+	return Unavailable("no answer from %s: %w", base, err)
+}
+
+// wrap says what was being done; nil stays nil.
+func wrap(doing string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", doing, err)
+}
+
+// normalizeURL completes an address that lacks its scheme.
+func normalizeURL(address, scheme string) string {
+	if !strings.Contains(address, "://") {
+		address = scheme + address
+	}
+	return strings.TrimRight(address, "/")
+}

@@ -1,0 +1,71 @@
+package api
+
+import (
+	"fmt"
+
+	"github.com/weft-sdn/weft/flows"
+)
+
+// FragmentToWire renders a fragment for the stream.
+func FragmentToWire(f flows.Fragment) Fragment {
+	w := Fragment{Key: string(f.Key), Hash: f.Hash.String(), Flows: make([]string, len(f.Flows))}
+	for i, flow := range f.Flows {
+		w.Flows[i] = flow.String()
+	}
+	return w
+}
+
+// FragmentFromWire parses a fragment and hashes what it parsed. It refuses one
+// whose hash differs: what the agent installs must be what the controller compiled.
+func FragmentFromWire(w Fragment) (flows.Fragment, error) {
+	parsed := make([]flows.Flow, len(w.Flows))
+	for i, text := range w.Flows {
+		flow, err := flows.ParseFlow(text)
+		if err != nil {
+			return flows.Fragment{}, fmt.Errorf("fragment %q: flow %d: %w", w.Key, i, err)
+		}
+		parsed[i] = flow
+	}
+	f := flows.NewFragment(flows.FragmentKey(w.Key), parsed)
+	if got := f.Hash.String(); got != w.Hash {
+		return flows.Fragment{}, fmt.Errorf("fragment %q: hash is %s, not %s as the message says", w.Key, got, w.Hash)
+	}
+	return f, nil
+}
+
+// policyInfo renders a policy for the native listing.
+func policyInfo(p Policy) PolicyInfo {
+	body := policyBody(p)
+	return PolicyInfo{
+		ID:          uint64(p.ID),
+		Source:      body.Source,
+		Destination: body.Destination,
+		Cookie:      flows.PolicyCookie(p.ID).String(),
+	}
+}
+
+// policyBody renders a policy in Cloud Foundry's shape.
+func policyBody(p Policy) PolicyBody {
+	return PolicyBody{
+		Source: Source{ID: string(p.From)},
+		Destination: Destination{
+			ID:       string(p.To),
+			Protocol: p.Protocol.String(),
+			Ports:    Ports{Start: int(p.Ports.First), End: int(p.Ports.Last)},
+		},
+	}
+}
+
+// policyFromBody is the inverse, for a body that has passed validation.
+func policyFromBody(b PolicyBody) (Policy, error) {
+	protocol, err := flows.ParseProtocol(b.Destination.Protocol)
+	if err != nil {
+		return Policy{}, err
+	}
+	return Policy{
+		From:     flows.AppID(b.Source.ID),
+		To:       flows.AppID(b.Destination.ID),
+		Protocol: protocol,
+		Ports:    flows.PortRange{First: uint16(b.Destination.Ports.Start), Last: uint16(b.Destination.Ports.End)},
+	}, nil
+}

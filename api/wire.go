@@ -1,0 +1,152 @@
+package api
+
+// Wire types of the internal API, between agents and controller, and of the
+// native listings. testdata/*.json pins each message.
+
+// Version is the path prefix of the internal and native API.
+const Version = "/weft/v1"
+
+// Endpoint is one container's interface as an agent reports it. The agent
+// reads it from the switch's database; it never trusts its memory.
+type Endpoint struct {
+	Container string `json:"container"`      // the runtime's container id
+	App       string `json:"app"`            // identity key; "" for none
+	IP        string `json:"ip"`             // IPv4, inside the cell's lease
+	OFPort    uint16 `json:"ofport"`         // on the cell's bridge
+	Cell      string `json:"cell,omitempty"` // in listings only
+	Group     uint16 `json:"group"`          // in listings only: the app's group id, 0 for none
+}
+
+// LeaseRequest asks for the cell's overlay subnet. Asking again with the same
+// VTEP gives the same lease.
+type LeaseRequest struct {
+	VTEP string `json:"vtep"` // IPv4 underlay address of the cell's tunnel end
+}
+
+// Lease is what a cell must know of the overlay before it configures its bridge.
+type Lease struct {
+	Cell      string   `json:"cell"`
+	Subnet    string   `json:"subnet"`     // CIDR
+	Network   []string `json:"network"`    // CIDRs of the whole overlay
+	VNI       uint32   `json:"vni"`        // 24 bits
+	VXLANPort uint16   `json:"vxlan_port"` // UDP
+}
+
+// Hello opens an agent's stream: its complete truth, so that the first
+// snapshot already accounts for every container that runs.
+type Hello struct {
+	VTEP      string     `json:"vtep"`
+	Endpoints []Endpoint `json:"endpoints"` // all of them
+}
+
+// Message is one line (NDJSON) of an agent's stream. The first of a stream is
+// a snapshot; pings keep idle connections alive and carry nothing else.
+type Message struct {
+	Type     string     `json:"type"`             // "snapshot", "delta", "ping"
+	Stream   string     `json:"stream,omitempty"` // snapshot: the stream's id, to be given in reports and acks
+	Seq      uint64     `json:"seq,omitempty"`    // 1, 2, 3 … within the stream
+	Revision uint64     `json:"revision"`         // of the controller's change log that this table reflects
+	Hash     string     `json:"hash,omitempty"`   // flows.Hash of the whole table after this message, hex
+	Set      []Fragment `json:"set,omitempty"`    // snapshot: all fragments; delta: those that are new or changed
+	Remove   []string   `json:"remove,omitempty"` // delta: keys of fragments that are gone
+
+	// Refused, when present, is the complete list of the cell's endpoints that
+	// get no flows: the agent marks their interfaces as failed.
+	Refused *[]Refusal `json:"refused,omitempty"`
+}
+
+// Refusal is an endpoint that was reported and cannot be, and why. The others
+// of the same report are not affected.
+type Refusal struct {
+	Container string `json:"container"`
+	Reason    string `json:"reason"` // for people; names the field and its value
+}
+
+// Values of Message.Type.
+const (
+	TypeSnapshot = "snapshot"
+	TypeDelta    = "delta"
+	TypePing     = "ping"
+)
+
+// Fragment is a part of a cell's flow table that one object caused.
+type Fragment struct {
+	Key   string   `json:"key"`   // "base", "endpoint/<container>", "cell/<cell>", "policy/<group>"
+	Hash  string   `json:"hash"`  // hex
+	Flows []string `json:"flows"` // canonical flow text
+}
+
+// EndpointsReport tells what changed since the Hello of the same stream.
+type EndpointsReport struct {
+	Stream string     `json:"stream"`
+	Up     []Endpoint `json:"up,omitempty"`   // new or changed
+	Down   []string   `json:"down,omitempty"` // container ids
+}
+
+// Applied acknowledges that the switch itself answered that it holds the table
+// up to and including message Seq. With Error it says that it could not.
+type Applied struct {
+	Stream string `json:"stream"`
+	Seq    uint64 `json:"seq"`
+	Error  string `json:"error,omitempty"`
+}
+
+// Cell is a cell in listings.
+type Cell struct {
+	Cell      string `json:"cell"`
+	VTEP      string `json:"vtep"`
+	Subnet    string `json:"subnet"`
+	Connected bool   `json:"connected"`
+	Applied   uint64 `json:"applied"` // highest change-log revision that its switch is known to hold
+	Endpoints int    `json:"endpoints"`
+	Error     string `json:"error,omitempty"` // what its agent last could not apply
+}
+
+// Group is an app's identity in listings.
+type Group struct {
+	Group    uint16 `json:"group"`    // tun_gbp_id
+	Tag      string `json:"tag"`      // the same in Cloud Foundry's spelling: upper-case hex, 4 digits
+	App      string `json:"app"`      // identity key
+	Type     string `json:"type"`     // "app"
+	Policies int    `json:"policies"` // that name it
+}
+
+// PolicyInfo is a policy in the native listing: the external API's policy with
+// its number and cookie.
+type PolicyInfo struct {
+	ID          uint64      `json:"id"`
+	Source      Source      `json:"source"`
+	Destination Destination `json:"destination"`
+	Cookie      string      `json:"cookie"` // of its flows, as ovs-ofctl prints it
+}
+
+// Explanation resolves a cookie of a dumped flow.
+type Explanation struct {
+	Cookie   string       `json:"cookie"`
+	Kind     string       `json:"kind"` // "base", "endpoint", "cell", "policy", "policies"
+	Text     string       `json:"text"` // one sentence for people
+	File     string       `json:"file"` // the source file that compiles such flows
+	Policies []PolicyInfo `json:"policies,omitempty"`
+	Endpoint *Endpoint    `json:"endpoint,omitempty"`
+	Cell     *Cell        `json:"cell,omitempty"`
+}
+
+// CellsList is the answer of GET /weft/v1/cells.
+type CellsList struct {
+	Cells []Cell `json:"cells"`
+}
+
+// EndpointsList is the answer of GET /weft/v1/endpoints.
+type EndpointsList struct {
+	Endpoints []Endpoint `json:"endpoints"`
+}
+
+// GroupsList is the answer of GET /weft/v1/groups.
+type GroupsList struct {
+	Groups []Group `json:"groups"`
+}
+
+// PolicyInfosList is the answer of GET /weft/v1/policies.
+type PolicyInfosList struct {
+	Policies []PolicyInfo `json:"policies"`
+}
