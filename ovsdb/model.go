@@ -110,7 +110,6 @@ type (
 		CurCfg      int               `ovsdb:"cur_cfg"`
 		NextCfg     int               `ovsdb:"next_cfg"`
 		OtherConfig map[string]string `ovsdb:"other_config"`
-		Version     *string           `ovsdb:"ovs_version"`
 	}
 	bridgeRow struct {
 		UUID         string            `ovsdb:"_uuid"`
@@ -167,7 +166,7 @@ func databaseModel() (model.ClientDBModel, error) {
 func watched() []client.MonitorOption {
 	root, bridge, table, port, iface := &rootRow{}, &bridgeRow{}, &flowTableRow{}, &portRow{}, &interfaceRow{}
 	return []client.MonitorOption{
-		client.WithTable(root, &root.Bridges, &root.CurCfg, &root.NextCfg, &root.OtherConfig, &root.Version),
+		client.WithTable(root, &root.Bridges, &root.CurCfg, &root.NextCfg, &root.OtherConfig),
 		client.WithTable(bridge, &bridge.Name, &bridge.Ports, &bridge.FailMode, &bridge.Protocols,
 			&bridge.DatapathType, &bridge.DatapathID, &bridge.FlowTables, &bridge.ExternalIDs),
 		client.WithTable(table, &table.Name),

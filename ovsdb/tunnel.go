@@ -40,7 +40,7 @@ func (c *Client) EnsureTunnel(ctx context.Context, bridge string, t Tunnel) erro
 	case !contains(b.Ports, port.UUID) || iface == nil || iface.ExternalIDs[KeyOwner] != Owner:
 		return fmt.Errorf("%w: tunnel port %q on bridge %q", ErrForeignPort, t.Name, bridge)
 	case iface.Type != "vxlan" || !maps.Equal(iface.Options, t.options()) || deref(iface.OFPortRequest) != t.OFPort:
-		_, err = c.transact(ctx, "tunnel "+t.Name, update(interfaceTable, iface.UUID, t.row()))
+		err = c.settle(ctx, "tunnel "+t.Name, v.root(), []rfc7047.Operation{update(interfaceTable, iface.UUID, t.row())})
 	}
 	if err != nil {
 		return err

@@ -103,7 +103,6 @@ type Status struct {
 	DatapathID      string // 16 hex digits, "" until ovs-vswitchd has made the bridge
 	CurCfg, NextCfg int    // ovs-vswitchd has caught up when they are equal
 	FlowRestoreWait bool   // other_config:flow-restore-wait: ovs-vswitchd waits for our flows
-	OVSVersion      string // of ovs-vswitchd, "" before its first start
 }
 
 // Status reads the copy; it does no I/O.
@@ -114,7 +113,7 @@ func (c *Client) Status(bridge string) Status {
 	}
 	s := Status{Connected: true}
 	if root := v.root(); root != nil {
-		s.CurCfg, s.NextCfg, s.OVSVersion = root.CurCfg, root.NextCfg, deref(root.Version)
+		s.CurCfg, s.NextCfg = root.CurCfg, root.NextCfg
 		s.FlowRestoreWait = root.OtherConfig["flow-restore-wait"] == "true"
 	}
 	if b := v.bridge(bridge); b != nil {
