@@ -1,0 +1,272 @@
+package cellagent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/weft-sdn/weft/api"
+	"github.com/weft-sdn/weft/flows"
+	"github.com/weft-sdn/weft/ovsdb"
+)
+
+// heartbeat is how often the agent looks for something to retry. Changes do
+// not wait for it.
+const heartbeat = time.Second
+
+// Agent keeps one cell's bridge equal to the controller's table. One goroutine
+// owns every field below events; all others send it functions to run.
+type Agent struct {
+	cfg      Config
+	log      *slog.Logger
+	client   *api.AgentClient
+	sw       Switch
+	db       *ovsdb.Client
+	lifetime context.Context
+	running  sync.WaitGroup
+	events   chan func()
+	started  time.Time
+
+	// The overlay.
+	lease      lease
+	configured bool // bridge, tunnel and subnet file are as the lease wants
+	mtu        int  // of containers, bytes; 0 until configured
+
+	// The controller.
+	attempt      uint64 // counts dials
+	backoff      time.Duration
+	toOpen       bool // there is a fresh lease; open a stream when the bridge is there
+	stream       *stream
+	offlineSince time.Time
+
+	// What is wanted, what is there.
+	want     desired
+	journal  []api.Message // since the file of the last good table was written
+	lastGood *lastGood
+	fallback desired // from that file; of use only to a switch that lost its flows
+	ports    []ovsdb.Port
+	seen     observation
+	observed bool // seen is of this run, not the zero value
+	linked   bool // the OpenFlow connection stands
+	looked   bool // since then, whether the last good table is of use
+	held     fragments
+	dirty    map[flows.FragmentKey]bool // fragments that may differ between want and held
+	verify   bool                       // compare with the switch, whatever held says
+	blocked  bool                       // the switch refused want; wait for another, or for verify
+
+	faults  map[string]*fault
+	counts  Counters
+	applied uint64 // revision that the switch last held entirely
+}
+
+// fault is something that does not work at present.
+type fault struct {
+	Text   string
+	Since  time.Time
+	logged time.Time
+}
+
+// Run keeps the cell's bridge in step until ctx ends. It leaves bridge, flows,
+// ports and files as they are then. It returns an error only for what a
+// restart with another configuration alone can cure: what may pass is retried,
+// logged and shown in the status.
+func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
+	if err := cfg.Validate(); err != nil {
+		return fmt.Errorf("configuration: %w", err)
+	}
+	tlsConfig, err := api.ClientTLS(api.KeyFiles{Cert: cfg.TLS.CertFile, Key: cfg.TLS.KeyFile, CA: cfg.TLS.CAFile})
+	if err != nil {
+		return fmt.Errorf("tls: %w", err)
+	}
+	if cfg.BootID == "" {
+		if cfg.BootID, err = ovsdb.BootID(); err != nil {
+			return fmt.Errorf("boot id: %w", err)
+		}
+	}
+	if err := os.MkdirAll(cfg.StateDir, 0o700); err != nil {
+		return fmt.Errorf("state_dir: %w", err)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	a := &Agent{
+		cfg: cfg, log: log.With("cell", cfg.Cell), lifetime: ctx, started: time.Now(),
+		client: api.NewAgentClient(cfg.Controller, tlsConfig), sw: ofctl{program: cfg.OVSOfctl, socket: cfg.ManagementSocket()},
+		events: make(chan func(), 64), backoff: redialFirst, offlineSince: time.Now(),
+		dirty: map[flows.FragmentKey]bool{}, faults: map[string]*fault{},
+	}
+	defer a.client.Close()
+	defer a.running.Wait()
+	defer cancel()
+	if err := a.serveStatus(); err != nil {
+		return err
+	}
+	a.remember()
+	a.spawn(a.dialOVSDB)
+	a.spawn(func(ctx context.Context) {
+		watchSwitch(ctx, cfg.ManagementSocket(),
+			func() { a.post(ctx, a.switchUp) },
+			func(err error) { a.post(ctx, func() { a.switchDown(err) }) })
+	})
+	a.loop(ctx)
+	return nil
+}
+
+// remember reads what an earlier run left on disk.
+func (a *Agent) remember() {
+	var err error
+	a.lease, err = loadLease(a.cfg.StateDir, a.cfg.Cell)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	a.fault("disk", err)
+	a.lastGood, a.fallback, err = openLastGood(a.cfg.StateDir, a.cfg.Cell)
+	if err != nil {
+		a.log.Warn("last good table not used", "error", err)
+	}
+}
+
+// loop is the only goroutine that touches the agent's state.
+func (a *Agent) loop(ctx context.Context) {
+	retry := time.NewTicker(heartbeat)
+	defer retry.Stop()
+	compare := time.NewTicker(a.cfg.Reconcile)
+	defer compare.Stop()
+	for {
+		var changes <-chan struct{}
+		if a.db != nil {
+			changes = a.db.Changes()
+		}
+		select {
+		case <-ctx.Done():
+			a.log.Info("ends; bridge and flows stay as they are")
+			return
+		case event := <-a.events:
+			event()
+		case <-changes:
+			a.observed = false
+		case <-retry.C:
+		case <-compare.C:
+			a.verify, a.configured = true, false
+		}
+		a.drain()
+		a.advance(ctx)
+	}
+}
+
+// drain takes what else has happened meanwhile, so that many changes cost one
+// bundle.
+func (a *Agent) drain() {
+	for {
+		select {
+		case event := <-a.events:
+			event()
+		default:
+			return
+		}
+	}
+}
+
+// advance does, in order, each step that is due. Every step is idempotent and
+// is tried again at the next event or heartbeat if it fails.
+func (a *Agent) advance(ctx context.Context) {
+	if a.db == nil || !a.lease.subnet.IsValid() {
+		return
+	}
+	if !a.configured {
+		a.configured = !a.fault("bridge", a.configure(ctx))
+	}
+	if !a.observed {
+		a.observed = !a.fault("ovsdb", a.observe(ctx))
+	}
+	if a.toOpen && a.observed && a.mtu != 0 {
+		a.open()
+	}
+	a.report()
+	if a.linked {
+		a.install(ctx)
+	}
+	if a.observed {
+		a.fault("ready marks", a.confirm(ctx))
+	}
+}
+
+// dialOVSDB connects to ovsdb-server. Once it has, the client reconnects by
+// itself.
+func (a *Agent) dialOVSDB(ctx context.Context) {
+	for {
+		attempt, cancel := context.WithTimeout(ctx, configureTimeout)
+		db, err := ovsdb.Dial(attempt, a.cfg.OVSDB)
+		cancel()
+		if err == nil {
+			a.post(ctx, func() {
+				a.db = db
+				a.fault("ovsdb", nil)
+				a.dial()
+			})
+			<-ctx.Done()
+			db.Close()
+			return
+		}
+		a.post(ctx, func() { a.fault("ovsdb", err) })
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(heartbeat):
+		}
+	}
+}
+
+func (a *Agent) switchUp() {
+	a.linked, a.looked, a.held, a.blocked = true, false, nil, false
+	a.counts.SwitchConnections++
+	a.fault("switch", nil)
+}
+
+func (a *Agent) switchDown(err error) {
+	a.linked, a.held = false, nil
+	a.configured, a.observed = false, false
+	a.fault("switch", fmt.Errorf("OpenFlow connection lost: %w", err))
+}
+
+// spawn starts a goroutine that Run waits for.
+func (a *Agent) spawn(f func(ctx context.Context)) {
+	a.running.Add(1)
+	go func() {
+		defer a.running.Done()
+		f(a.lifetime)
+	}()
+}
+
+// post sends an event to the owner of the state, unless ctx ends first.
+func (a *Agent) post(ctx context.Context, event func()) {
+	select {
+	case a.events <- event:
+	case <-ctx.Done():
+	}
+}
+
+// fault notes that something does not work, or works again when err is nil,
+// and reports which. It is logged when its text changes and then once a minute.
+func (a *Agent) fault(what string, err error) bool {
+	old := a.faults[what]
+	if err == nil {
+		if old != nil {
+			a.log.Info("works again: "+what, "after", time.Since(old.Since).Round(time.Millisecond))
+			delete(a.faults, what)
+		}
+		return false
+	}
+	if old == nil {
+		old = &fault{Since: time.Now()}
+		a.faults[what] = old
+	}
+	if old.Text != err.Error() || time.Since(old.logged) > time.Minute {
+		old.Text, old.logged = err.Error(), time.Now()
+		a.log.Error(what, "error", err)
+	}
+	return true
+}

@@ -1,0 +1,98 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/weft-sdn/weft/cellagent"
+)
+
+// statusTimeout bounds waiting for an agent that is busy with the switch.
+const statusTimeout = 25 * time.Second
+
+func statusCommand() *cobra.Command {
+	socket, output := cellagent.DefaultConfig().Socket, "table"
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "Show what the agent on this cell is doing, and whether the switch is in step",
+		Long: `status asks the running agent on its unix socket. The agent dumps the bridge's
+flows and compares them with what the controller wants, so "in step" is a fact
+of this moment. The exit status is 0 when the agent answered.`,
+		Example: `  weft-agent status
+  weft-agent status -o json | jq '.faults, .missing, .foreign'`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if output != "table" && output != "json" {
+				return fmt.Errorf("--output %q: must be table or json", output)
+			}
+			ctx, cancel := context.WithTimeout(cmd.Context(), statusTimeout)
+			defer cancel()
+			status, err := cellagent.FetchStatus(ctx, socket)
+			if err != nil {
+				return err
+			}
+			if output == "json" {
+				out := json.NewEncoder(cmd.OutOrStdout())
+				out.SetIndent("", "  ")
+				return out.Encode(status)
+			}
+			return printStatus(cmd.OutOrStdout(), status)
+		},
+	}
+	cmd.Flags().StringVar(&socket, "socket", socket, "the agent's socket (key socket of its file)")
+	cmd.Flags().StringVarP(&output, "output", "o", output, "table or json")
+	return cmd
+}
+
+// printStatus writes a status for people.
+func printStatus(w io.Writer, s cellagent.Status) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	row := func(key, format string, args ...any) { fmt.Fprintf(t, key+"\t"+format+"\n", args...) }
+	row("cell", "%s, up %v", s.Cell, time.Since(s.Started).Round(time.Second))
+	row("controller", "%s: %s", s.Controller, either(s.Connected, "connected", "NOT CONNECTED"))
+	row("bridge", "%s (%s): %s", s.Bridge, s.Datapath, either(s.Switch, "connected", "NOT CONNECTED"))
+	row("lease", "%s, container MTU %d", either(s.Subnet != "", s.Subnet, "none"), s.MTU)
+	row("revision", "%d wanted, %d applied", s.Revision, s.Applied)
+	row("flows", "%d wanted, %d installed: %s", s.Want, s.Have, either(s.InStep, "in step", "NOT IN STEP"))
+	row("since start", "%d flow mods in %d bundles, %d comparisons, %d drifted, %d switch connections",
+		s.Counters.FlowMods, s.Counters.Bundles, s.Counters.Reconciles, s.Counters.Drift, s.Counters.SwitchConnections)
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	for _, f := range s.Faults {
+		fmt.Fprintf(w, "\nFAULT %s, for %v: %s\n", f.What, time.Since(f.Since).Round(time.Second), f.Text)
+	}
+	list(w, "missing", s.Missing)
+	list(w, "foreign", s.Foreign)
+	if len(s.Endpoints) == 0 {
+		return nil
+	}
+	fmt.Fprintln(t, "\nCONTAINER\tAPP\tIP\tPORT\tOFPORT\tSTATE")
+	for _, e := range s.Endpoints {
+		state := either(e.Ready, "ready", "waiting")
+		if e.Error != "" {
+			state = "failed: " + e.Error
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%s\n", e.Container, e.App, e.IP, e.Port, e.OFPort, state)
+	}
+	return t.Flush()
+}
+
+func list(w io.Writer, title string, flows []string) {
+	for _, f := range flows {
+		fmt.Fprintf(w, "%s: %s\n", title, f)
+	}
+}
+
+func either(which bool, yes, no string) string {
+	if which {
+		return yes
+	}
+	return no
+}

@@ -1,0 +1,92 @@
+package cellagent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/weft-sdn/weft/flows"
+	"github.com/weft-sdn/weft/ovsdb"
+)
+
+// tunnelPort is the name of the bridge's VXLAN-GBP port.
+const tunnelPort = "weftvxlan"
+
+// configureTimeout bounds waiting for ovs-vswitchd to make a bridge or tunnel.
+const configureTimeout = 5 * time.Second
+
+// errRefused marks what cannot work as configured. Waiting does not help, but
+// the agent stays and looks again: what runs keeps running, and status says why.
+var errRefused = errors.New("refused")
+
+// configure makes the bridge and its tunnel as the lease wants them, and tells
+// weft-cni the subnet once both are there. Doing it again writes nothing.
+func (a *Agent) configure(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, configureTimeout)
+	defer cancel()
+	vtep, err := netip.ParseAddr(a.cfg.UnderlayIP)
+	if err != nil {
+		return fmt.Errorf("underlay_ip: %w", err)
+	}
+	link, underlay, err := underlayMTU(vtep)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errRefused, err)
+	}
+	mtu, err := containerMTU(underlay)
+	if err != nil {
+		return fmt.Errorf("%w: interface %s: %w", errRefused, link, err)
+	}
+	if err := a.checkDatapath(a.db.Status(a.cfg.Bridge)); err != nil {
+		return err
+	}
+	err = a.db.EnsureBridge(ctx, ovsdb.Bridge{
+		Name: a.cfg.Bridge, Cell: a.cfg.Cell, Datapath: a.cfg.Datapath, Tables: flows.TableNames(),
+	})
+	if errors.Is(err, ovsdb.ErrForeignBridge) {
+		return fmt.Errorf("%w: %w", errRefused, err)
+	}
+	if err != nil {
+		return fmt.Errorf("bridge %s: %w", a.cfg.Bridge, err)
+	}
+	if s := a.db.Status(a.cfg.Bridge); s.Connected && s.DatapathID == "" {
+		return fmt.Errorf("%w: ovs-vswitchd could not make bridge %s: does the kernel have the openvswitch module (modprobe openvswitch)? A cell alone can run with datapath: netdev",
+			errRefused, a.cfg.Bridge)
+	}
+	if !a.alone() {
+		err := a.db.EnsureTunnel(ctx, a.cfg.Bridge, ovsdb.Tunnel{
+			Name: tunnelPort, OFPort: int(flows.TunnelOFPort), UDPPort: a.lease.wire.VXLANPort, LocalIP: vtep,
+		})
+		if err != nil {
+			return fmt.Errorf("tunnel: %w", err)
+		}
+	}
+	a.mtu = mtu
+	return writeSubnetFile(a.cfg.SubnetFile, subnetFile{Cell: a.cfg.Cell, Subnet: a.lease.wire.Subnet, MTU: mtu})
+}
+
+// alone reports whether the cell runs without a tunnel. The controller knows
+// no such cells: it sends the flows towards other cells too, and reconcile
+// leaves them out, so that packets to them meet a counted drop in table
+// destination and not a port that is missing.
+func (a *Agent) alone() bool { return a.cfg.Datapath == DatapathAlone }
+
+// checkDatapath refuses to move an existing bridge to another datapath, which
+// would cut every container's traffic, and above all to put a tunnel on the
+// userspace datapath: there VXLAN carries no group id, and the sender does not
+// notice.
+func (a *Agent) checkDatapath(have ovsdb.Status) error {
+	if !have.Bridge || have.Owner != a.cfg.Cell {
+		return nil
+	}
+	switch userspace := have.DatapathType == DatapathAlone; {
+	case userspace && !a.alone():
+		return fmt.Errorf("%w: bridge %s is on the userspace datapath, whose VXLAN carries no group id: set datapath: netdev for a cell alone, or ovs-vsctl del-br %s to have it made on the kernel's",
+			errRefused, a.cfg.Bridge, a.cfg.Bridge)
+	case !userspace && a.alone():
+		return fmt.Errorf("%w: bridge %s is on the kernel datapath, but the configuration says datapath: netdev: ovs-vsctl del-br %s to have it made anew",
+			errRefused, a.cfg.Bridge, a.cfg.Bridge)
+	}
+	return nil
+}

@@ -1,0 +1,148 @@
+package cellagent
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/weft-sdn/weft/api"
+	"github.com/weft-sdn/weft/flows"
+	"github.com/weft-sdn/weft/ovsdb"
+)
+
+// maxOFPort is the highest number of an ordinary port (OpenFlow 1.4 section
+// 7.2.1 as OVS limits it to 16 bits).
+const maxOFPort = 0xfeff
+
+// observation is what the switch's database says of the cell's containers.
+type observation struct {
+	endpoints map[string]ovsdb.Port // by container id: those that can have flows
+	rejected  map[string]string     // by port name: why a port cannot be an endpoint
+	stale     []string              // names of ports of an earlier boot
+	displaced []string              // names of ports that sit on the tunnel's OpenFlow port
+	highest   int                   // OpenFlow port number seen
+}
+
+// observe sorts the ports that carry our owner key. It is pure. A port that
+// has no OpenFlow number yet is in none of the lists. Of two ports that claim
+// one container or address, the one that is already ready keeps it, so that
+// nobody takes over an identity in use.
+func observe(ports []ovsdb.Port, lease netip.Prefix, boot string) observation {
+	seen := observation{endpoints: map[string]ovsdb.Port{}, rejected: map[string]string{}}
+	ports = slices.Clone(ports)
+	slices.SortFunc(ports, func(a, b ovsdb.Port) int {
+		if a.Ready != b.Ready {
+			if a.Ready {
+				return -1
+			}
+			return 1
+		}
+		return cmp.Compare(a.Name, b.Name)
+	})
+	addresses := map[netip.Addr]string{}
+	for _, p := range ports {
+		if p.BootID != "" && p.BootID != boot {
+			seen.stale = append(seen.stale, p.Name)
+			continue
+		}
+		seen.highest = max(seen.highest, p.OFPort)
+		if p.OFPort == int(flows.TunnelOFPort) && p.OFPortRequest == 0 {
+			seen.displaced = append(seen.displaced, p.Name)
+			continue
+		}
+		if reason := unfit(p, lease); reason != "" {
+			seen.rejected[p.Name] = reason
+			continue
+		}
+		if p.OFPort == 0 {
+			continue
+		}
+		if other, taken := seen.endpoints[p.Container]; taken {
+			seen.rejected[p.Name] = fmt.Sprintf("container %s is already attached by port %s", p.Container, other.Name)
+			continue
+		}
+		if other, taken := addresses[p.IP]; taken {
+			seen.rejected[p.Name] = fmt.Sprintf("address %v is already used by container %s", p.IP, other)
+			continue
+		}
+		seen.endpoints[p.Container] = p
+		addresses[p.IP] = p.Container
+	}
+	return seen
+}
+
+// unfit says why a port can never be an endpoint as it is, or "".
+func unfit(p ovsdb.Port, lease netip.Prefix) string {
+	switch {
+	case p.Container == "":
+		return "the port names no container"
+	case p.IfaceError != "":
+		return "the switch cannot use the interface: " + p.IfaceError
+	case !p.IP.Is4() || !lease.Contains(p.IP):
+		return fmt.Sprintf("address %v is outside the cell's lease %v", p.IP, lease)
+	case !strings.EqualFold(p.MAC, flows.MACOf(p.IP).String()):
+		return fmt.Sprintf("MAC %q must be %v, which follows from the address", p.MAC, flows.MACOf(p.IP))
+	case p.OFPort == int(flows.TunnelOFPort):
+		return fmt.Sprintf("OpenFlow port %d belongs to the tunnel", p.OFPort)
+	case p.OFPort < 0 || p.OFPort > maxOFPort:
+		return fmt.Sprintf("OpenFlow port %d is not usable (2 to %d)", p.OFPort, maxOFPort)
+	case p.OFPort != 0 && p.OFPortRequest != 0 && p.OFPort != p.OFPortRequest:
+		return fmt.Sprintf("OpenFlow port is %d where %d was pinned: another port took the number", p.OFPort, p.OFPortRequest)
+	}
+	return ""
+}
+
+// wireEndpoint is a port as the controller is told of it.
+func wireEndpoint(p ovsdb.Port) api.Endpoint {
+	return api.Endpoint{Container: p.Container, App: p.App, IP: p.IP.String(), OFPort: uint16(p.OFPort)}
+}
+
+// wireEndpoints is everything that a Hello says, in the order of containers.
+func (o observation) wireEndpoints() []api.Endpoint {
+	all := make([]api.Endpoint, 0, len(o.endpoints))
+	for _, p := range o.endpoints {
+		all = append(all, wireEndpoint(p))
+	}
+	slices.SortFunc(all, func(a, b api.Endpoint) int { return cmp.Compare(a.Container, b.Container) })
+	return all
+}
+
+// changesSince is what a controller that was told reported must be told now.
+func (o observation) changesSince(reported map[string]api.Endpoint) (up []api.Endpoint, down []string) {
+	for _, e := range o.wireEndpoints() {
+		if old, known := reported[e.Container]; !known || old != e {
+			up = append(up, e)
+		}
+	}
+	for container := range reported {
+		if _, there := o.endpoints[container]; !there {
+			down = append(down, container)
+		}
+	}
+	slices.Sort(down)
+	return up, down
+}
+
+// admits reports whether a fragment may be in the switch now. An endpoint's
+// flows give its identity to whatever sends from an OpenFlow port, so they are
+// installed only while the database shows that container, with that address,
+// on that port: neither a table from before a restart nor one that a
+// controller computed a moment ago can hand the identity to the next user of
+// the port.
+func (o observation) admits(f flows.Fragment) bool {
+	container, isEndpoint := f.Key.Container()
+	if !isEndpoint {
+		return true
+	}
+	p, there := o.endpoints[container]
+	if !there {
+		return false
+	}
+	entrance := "in_port=" + strconv.Itoa(p.OFPort)
+	return slices.ContainsFunc(f.Flows, func(flow flows.Flow) bool {
+		return flow.Table == flows.TableClassify && flow.Match == entrance && flow.Cookie.IP() == p.IP
+	})
+}

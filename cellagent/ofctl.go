@@ -1,0 +1,157 @@
+package cellagent
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/weft-sdn/weft/flows"
+)
+
+// Switch is a bridge as OpenFlow shows it.
+type Switch interface {
+	// DumpFlows returns every flow that the bridge holds, foreign ones too.
+	DumpFlows(ctx context.Context) (flows.Table, error)
+	// Apply removes and adds flows in one atomic bundle: packets see the table
+	// before or after it, and a failure changes nothing. It returns when the
+	// switch has answered. Its error is a *RefusedError if the switch, not the
+	// way to it, is the cause.
+	Apply(ctx context.Context, add, remove []flows.Flow) error
+}
+
+// RefusedError says which flow of a bundle was refused, and why.
+type RefusedError struct {
+	Flow   string // canonical text, or what the switch printed of it
+	Reason string // in the words of ovs-ofctl or the switch
+}
+
+func (e *RefusedError) Error() string {
+	return fmt.Sprintf("switch refused flow %q: %s", e.Flow, e.Reason)
+}
+
+// switchTimeout bounds one exchange with the switch. 10,000 flows take 0.15 s.
+const switchTimeout = 20 * time.Second
+
+// ofctl is a Switch that starts ovs-ofctl. The version of OpenFlow is
+// fixed because the text of a dump depends on it.
+type ofctl struct {
+	program string // path or name of ovs-ofctl
+	socket  string // the bridge's management socket
+}
+
+// DumpFlows implements Switch.
+func (o ofctl) DumpFlows(ctx context.Context) (flows.Table, error) {
+	out, err := o.run(ctx, nil, "dump-flows", "--no-names", "--no-stats", "unix:"+o.socket)
+	if err != nil {
+		return nil, fmt.Errorf("dump flows: %w", err)
+	}
+	table, err := flows.ParseTable(string(out))
+	if err != nil {
+		return nil, fmt.Errorf("dump flows: %w", err)
+	}
+	return table, nil
+}
+
+// Apply implements Switch.
+func (o ofctl) Apply(ctx context.Context, add, remove []flows.Flow) error {
+	lines := make([]string, 0, len(add)+len(remove))
+	for _, f := range remove {
+		lines = append(lines, deleteLine(f))
+	}
+	for _, f := range add {
+		lines = append(lines, "add "+numbered(f.String()))
+	}
+	if len(lines) == 0 {
+		return nil
+	}
+	input := strings.Join(lines, "\n") + "\n"
+	_, err := o.run(ctx, strings.NewReader(input), "--bundle", "--no-names", "add-flows", "unix:"+o.socket, "-")
+	var failed *exec.ExitError
+	if errors.As(err, &failed) {
+		if refused := explain(string(failed.Stderr), lines); refused != nil {
+			return refused
+		}
+	}
+	return err
+}
+
+func (o ofctl) run(ctx context.Context, input *strings.Reader, args ...string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, switchTimeout)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, o.program, append([]string{"-O", flows.OpenFlow}, args...)...)
+	if input != nil {
+		cmd.Stdin = input
+	}
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	err := cmd.Run()
+	var failed *exec.ExitError
+	if errors.As(err, &failed) {
+		failed.Stderr = stderr.Bytes()
+		return nil, fmt.Errorf("%s: %s: %w", o.program, strings.TrimSpace(stderr.String()), failed)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("run %s: %w", o.program, err)
+	}
+	return stdout.Bytes(), nil
+}
+
+// deleteLine removes exactly this flow: the same table, priority and match.
+func deleteLine(f flows.Flow) string {
+	line := fmt.Sprintf("delete_strict table=%d,priority=%d", f.Table, f.Priority)
+	if f.Match != "" {
+		line += "," + f.Match
+	}
+	return line
+}
+
+var tableReference = regexp.MustCompile(`\b(goto_table:|table=)([a-z][a-z0-9]*)`)
+
+var tableNumbers = func() map[string]string {
+	numbers := map[string]string{}
+	for number, name := range flows.TableNames() {
+		numbers[name] = strconv.Itoa(int(number))
+	}
+	return numbers
+}()
+
+// numbered writes tables as numbers. To resolve names, ovs-ofctl asks the switch for the
+// features of all its 254 tables: 10 ms a call instead of 3 ms, and it depends
+// on what the database calls them.
+func numbered(flow string) string {
+	return tableReference.ReplaceAllStringFunc(flow, func(ref string) string {
+		at := strings.IndexAny(ref, ":=") + 1
+		if number, known := tableNumbers[ref[at:]]; known {
+			return ref[:at] + number
+		}
+		return ref
+	})
+}
+
+var (
+	parserComplaint = regexp.MustCompile(`(?m)^ovs-ofctl: -:(\d+): (.*)$`)
+	switchComplaint = regexp.MustCompile(`(?m)^(?:Error (\S+) for|(OFPT_ERROR.*?)): ?.*?OFPT_FLOW_MOD[^:]*: (.*)$`)
+)
+
+// explain finds the refused flow in what ovs-ofctl printed: either it did not
+// understand line n of its input, or the switch answered with an error and the
+// message that caused it. Nil if it was neither.
+func explain(stderr string, lines []string) *RefusedError {
+	if m := parserComplaint.FindStringSubmatch(stderr); m != nil {
+		refused := &RefusedError{Reason: m[2]}
+		if n, err := strconv.Atoi(m[1]); err == nil && n >= 1 && n <= len(lines) {
+			refused.Flow = lines[n-1]
+		}
+		return refused
+	}
+	if m := switchComplaint.FindStringSubmatch(stderr); m != nil {
+		return &RefusedError{Flow: m[3], Reason: m[1] + m[2]}
+	}
+	return nil
+}

@@ -1,0 +1,140 @@
+package cellagent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/weft-sdn/weft/flows"
+	"github.com/weft-sdn/weft/ovsdb"
+)
+
+// databaseTimeout bounds what the agent writes to OVSDB in one pass.
+const databaseTimeout = 5 * time.Second
+
+// observe reads the container ports, cleans up after an earlier boot and finds
+// the fragments that what it saw concerns.
+func (a *Agent) observe(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, databaseTimeout)
+	defer cancel()
+	ports, err := a.db.Ports(a.cfg.Bridge)
+	if errors.Is(err, ovsdb.ErrNoBridge) {
+		a.configured = false
+	}
+	if err != nil {
+		return err
+	}
+	a.ports = ports
+	a.seen = observe(ports, a.lease.subnet, a.cfg.BootID)
+	for key, f := range a.held {
+		if !a.admits(f) {
+			a.dirty[key] = true
+		}
+	}
+	for container := range a.seen.endpoints {
+		key := flows.EndpointKey(container)
+		if f, wanted := a.want.fragments[key]; wanted && a.held[key].Hash != f.Hash {
+			a.dirty[key] = true
+		}
+	}
+	return a.tidy(ctx)
+}
+
+// tidy removes ports of an earlier boot, moves containers off the tunnel's
+// OpenFlow port and pins the others, so that their numbers, which flows match,
+// outlive ovs-vswitchd.
+func (a *Agent) tidy(ctx context.Context) error {
+	var faults []error
+	for _, name := range a.seen.stale {
+		a.log.Info("removes a port of an earlier boot", "port", name)
+		faults = append(faults, a.db.DeletePort(ctx, a.cfg.Bridge, name))
+	}
+	for i, name := range a.seen.displaced {
+		number := max(a.seen.highest, int(flows.TunnelOFPort)) + 1 + i
+		a.log.Info("moves a port off the tunnel's number", "port", name, "ofport", number)
+		faults = append(faults, ignoreGone(a.db.PinOFPort(ctx, name, number)))
+	}
+	for _, p := range a.seen.endpoints {
+		if p.OFPortRequest == 0 {
+			faults = append(faults, ignoreGone(a.db.PinOFPort(ctx, p.Name, p.OFPort)))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// offlineGrace is how long a container's start waits for an absent controller
+// before it is told so: a restart of the controller must not fail one.
+const offlineGrace = 5 * time.Second
+
+// confirm marks each port ready once the switch holds its endpoint's flows, or
+// failed with the reason why it never will. It writes only what differs.
+func (a *Agent) confirm(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, databaseTimeout)
+	defer cancel()
+	var faults []error
+	fail := func(p ovsdb.Port, reason string) {
+		if p.Error != reason {
+			a.log.Warn("endpoint failed", "port", p.Name, "container", p.Container, "reason", reason)
+			faults = append(faults, ignoreGone(a.db.MarkFailed(ctx, p.Name, reason)))
+		}
+	}
+	for _, p := range a.ports {
+		if reason := a.seen.rejected[p.Name]; reason != "" {
+			fail(p, reason)
+			continue
+		}
+		if a.seen.endpoints[p.Container].Name != p.Name {
+			continue
+		}
+		if f, holds := a.held[flows.EndpointKey(p.Container)]; holds && a.admits(f) && a.want.fragments[f.Key].Hash == f.Hash {
+			if !p.Ready || p.Error != "" {
+				faults = append(faults, ignoreGone(a.db.MarkReady(ctx, p.Name)))
+			}
+			continue
+		}
+		if reason := a.hopeless(p); reason != "" {
+			fail(p, reason)
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// hopeless says why an endpoint that the switch does not hold will not be held
+// soon, or "" while it may. Ports that were ready before are left alone: their
+// flows are there, or will be as soon as the switch is.
+func (a *Agent) hopeless(p ovsdb.Port) string {
+	if a.stream != nil {
+		if reason := a.stream.refused[p.Container]; reason != "" {
+			return "the controller refused the endpoint: " + reason
+		}
+	}
+	if p.Ready {
+		return ""
+	}
+	if a.blocked {
+		return a.why("apply")
+	}
+	if a.stream == nil && time.Since(a.offlineSince) > offlineGrace {
+		return fmt.Sprintf("cell agent is not connected to the controller %s: %s", a.cfg.Controller, a.why("stream", "lease"))
+	}
+	return ""
+}
+
+// why is the first of these faults, for people.
+func (a *Agent) why(whats ...string) string {
+	for _, what := range whats {
+		if f := a.faults[what]; f != nil {
+			return f.Text
+		}
+	}
+	return "no answer yet"
+}
+
+// ignoreGone forgives that a port went while it was written to.
+func ignoreGone(err error) error {
+	if errors.Is(err, ovsdb.ErrNoPort) {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,211 @@
+package cellagent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/weft-sdn/weft/api"
+	"github.com/weft-sdn/weft/flows"
+)
+
+// install brings the switch to what is wanted, in at most one bundle per way:
+// by the fragments that changed where we know what the switch holds, else by
+// comparing everything with a dump. Knowledge of the switch (held) only saves
+// work: it is dropped with the connection, after every failure, and checked
+// against the switch at each reconcile_interval.
+func (a *Agent) install(ctx context.Context) {
+	if !a.want.complete && !a.resort(ctx) {
+		return
+	}
+	verify := a.verify
+	if a.verify = false; a.blocked && !verify {
+		return
+	}
+	err := a.installChanges(ctx)
+	if err == nil && (a.held == nil || verify) {
+		err = a.reconcile(ctx)
+	}
+	var refused *RefusedError
+	a.blocked = errors.As(err, &refused)
+	if err != nil {
+		a.held = nil
+	}
+	a.fault("apply", err)
+	a.settle(err)
+}
+
+// resort reports whether the last good table has become what is wanted while no
+// controller has said anything yet. There are two cases: the switch lost its
+// flows, or it holds just that table, so that going on from it changes nothing
+// but what containers that ended left behind. A switch that holds anything
+// else is left as it is, since it may be newer.
+func (a *Agent) resort(ctx context.Context) bool {
+	base, known := a.fallback.fragments[flows.BaseKey()]
+	if !known || !a.observed || a.looked {
+		return false
+	}
+	have, err := a.sw.DumpFlows(ctx)
+	if a.fault("apply", err) {
+		return false
+	}
+	a.looked = true
+	installed := make(map[flows.Flow]bool, len(have))
+	for _, f := range have {
+		installed[f] = true
+	}
+	if slices.ContainsFunc(base.Flows, func(f flows.Flow) bool { return installed[f] }) {
+		missing, _ := flows.Diff(have, a.table(a.admissible(a.fallback)))
+		_, foreign := flows.Diff(have, a.table(a.fallback.fragments))
+		if len(missing)+len(foreign) > 0 {
+			return false
+		}
+		a.log.Info("the switch holds the last good table", "revision", a.fallback.revision)
+	} else {
+		a.log.Warn("the switch lost its flows and the controller is away: the last good table is installed", "revision", a.fallback.revision)
+		a.counts.LastGoodInstalls++
+	}
+	a.want, a.fallback = a.fallback, desired{}
+	return true
+}
+
+// admits reports whether a fragment may be in this cell's switch now.
+func (a *Agent) admits(f flows.Fragment) bool {
+	if a.alone() && f.Flows != nil && f.Flows[0].Cookie.Kind() == flows.KindCell {
+		return false
+	}
+	return a.seen.admits(f)
+}
+
+// installChanges applies the difference of the dirty fragments.
+func (a *Agent) installChanges(ctx context.Context) error {
+	if a.held == nil || len(a.dirty) == 0 {
+		return nil
+	}
+	var before, after []flows.Fragment
+	gone := make([]flows.FragmentKey, 0, len(a.dirty))
+	for key := range a.dirty {
+		if f, holds := a.held[key]; holds {
+			before = append(before, f)
+		}
+		if f, wanted := a.want.fragments[key]; wanted && a.admits(f) {
+			after = append(after, f)
+		} else {
+			gone = append(gone, key)
+		}
+	}
+	add, remove := flows.Diff(flows.Union(before), flows.Union(after))
+	if err := a.apply(ctx, add, remove); err != nil {
+		return err
+	}
+	for _, key := range gone {
+		delete(a.held, key)
+	}
+	for _, f := range after {
+		a.held[f.Key] = f
+	}
+	clear(a.dirty)
+	return nil
+}
+
+// reconcile has no memory: it reads what the switch holds and makes it what is
+// wanted. What is there and not wanted is removed: the bridge is ours alone.
+func (a *Agent) reconcile(ctx context.Context) error {
+	have, err := a.sw.DumpFlows(ctx)
+	if err != nil {
+		return err
+	}
+	wanted := a.admissible(a.want)
+	add, remove := flows.Diff(have, a.table(wanted))
+	if a.held != nil && len(add)+len(remove) > 0 {
+		a.counts.Drift += uint64(len(add) + len(remove))
+		a.log.Warn("the switch differed from what it acknowledged; repairing", "missing", firstFlows(add), "foreign", firstFlows(remove))
+	}
+	if err := a.apply(ctx, add, remove); err != nil {
+		return err
+	}
+	a.counts.Reconciles++
+	a.held = wanted
+	clear(a.dirty)
+	return nil
+}
+
+// admissible is a table without what may not be in the switch now.
+func (a *Agent) admissible(table desired) fragments {
+	out := make(fragments, len(table.fragments))
+	for key, f := range table.fragments {
+		if a.admits(f) {
+			out[key] = f
+		}
+	}
+	return out
+}
+
+// table joins fragments.
+func (a *Agent) table(parts fragments) flows.Table {
+	return flows.Union(slices.Collect(maps.Values(parts)))
+}
+
+// apply sends one bundle, if there is anything to send.
+func (a *Agent) apply(ctx context.Context, add, remove []flows.Flow) error {
+	if len(add)+len(remove) == 0 {
+		return nil
+	}
+	start := time.Now()
+	if err := a.sw.Apply(ctx, add, remove); err != nil {
+		return fmt.Errorf("apply revision %d: %w", a.want.revision, err)
+	}
+	a.counts.Bundles++
+	a.counts.FlowMods += uint64(len(add) + len(remove))
+	a.log.Info("applied", "revision", a.want.revision, "add", len(add), "remove", len(remove), "took", time.Since(start).Round(time.Microsecond))
+	return nil
+}
+
+// settle tells the controller what the switch answered, and keeps the table
+// for the next time the switch loses it.
+func (a *Agent) settle(failure error) {
+	var refused *RefusedError
+	if failure != nil && !errors.As(failure, &refused) {
+		return // the switch did not answer; it may yet
+	}
+	if s := a.stream; s != nil && s.seq > s.acked {
+		s.outbox.acknowledge(s.seq, failure)
+		s.acked = s.seq
+	}
+	if failure != nil {
+		return
+	}
+	a.applied = a.want.revision
+	if err := a.lastGood.keep(a.want, a.journal); a.fault("disk", err) {
+		return
+	}
+	a.journal = nil
+}
+
+// maxJournal bounds the messages kept in memory while the switch is away.
+const maxJournal = 256
+
+// record notes a message for the file of the last good table. From a snapshot
+// on, the file is written whole.
+func (a *Agent) record(msg api.Message) {
+	if msg.Type == api.TypeSnapshot || len(a.journal) >= maxJournal {
+		a.journal = []api.Message{{Type: api.TypeSnapshot}}
+		return
+	}
+	a.journal = append(a.journal, msg)
+}
+
+// firstFlows is a taste of many, for the log.
+func firstFlows(all []flows.Flow) []string {
+	var out []string
+	for _, f := range all[:min(len(all), 3)] {
+		out = append(out, f.String())
+	}
+	if len(all) > 3 {
+		out = append(out, fmt.Sprintf("and %d more", len(all)-3))
+	}
+	return out
+}

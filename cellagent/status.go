@@ -1,0 +1,197 @@
+package cellagent
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/weft-sdn/weft/flows"
+)
+
+// Status is what an agent tells about itself on its socket, for people and for
+// failure reports.
+type Status struct {
+	Cell       string    `json:"cell"`
+	Started    time.Time `json:"started"`
+	Bridge     string    `json:"bridge"`
+	Datapath   string    `json:"datapath"` // "system" or "netdev"
+	Controller string    `json:"controller"`
+	Connected  bool      `json:"connected"` // a stream is open and its snapshot is here
+	Switch     bool      `json:"switch"`    // the OpenFlow connection stands
+	Subnet     string    `json:"subnet,omitempty"`
+	MTU        int       `json:"mtu,omitempty"` // of containers, bytes
+
+	Revision uint64 `json:"revision"` // of the table that is wanted
+	Applied  uint64 `json:"applied"`  // revision that the switch last held entirely
+	Hash     string `json:"hash,omitempty"`
+	InStep   bool   `json:"in_step"` // the switch holds exactly what is wanted, by a dump made for this answer
+	Want     int    `json:"want"`    // flows
+	Have     int    `json:"have"`    // flows
+
+	Missing   []string         `json:"missing,omitempty"` // wanted flows that the switch does not hold
+	Foreign   []string         `json:"foreign,omitempty"` // flows that it holds and that are not wanted
+	Endpoints []EndpointStatus `json:"endpoints"`
+	Faults    []Fault          `json:"faults,omitempty"` // what does not work at present
+	Counters  Counters         `json:"counters"`
+}
+
+// EndpointStatus is a container's port.
+type EndpointStatus struct {
+	Container string `json:"container"`
+	App       string `json:"app"`
+	IP        string `json:"ip"`
+	Port      string `json:"port"` // name of the host end
+	OFPort    int    `json:"ofport"`
+	Installed bool   `json:"installed"` // the switch has acknowledged its flows
+	Ready     bool   `json:"ready"`     // and weft-cni was told
+	Error     string `json:"error,omitempty"`
+}
+
+// Fault is something that does not work; it is retried.
+type Fault struct {
+	What  string    `json:"what"`
+	Text  string    `json:"text"`
+	Since time.Time `json:"since"`
+}
+
+// Counters count since the agent's start.
+type Counters struct {
+	FlowMods          uint64 `json:"flow_mods"` // flows added and removed
+	Bundles           uint64 `json:"bundles"`   // atomic changes of the switch
+	Reconciles        uint64 `json:"reconciles"`
+	Drift             uint64 `json:"drift"`              // flows repaired that the switch had acknowledged, or that are foreign
+	SwitchConnections uint64 `json:"switch_connections"` // 1, and one more for each restart of ovs-vswitchd
+	LastGoodInstalls  uint64 `json:"last_good_installs"` // times the file of the last good table was needed
+}
+
+// maxListed bounds the flows listed in a status.
+const maxListed = 200
+
+// status asks the switch what it holds and compares.
+func (a *Agent) status(ctx context.Context) Status {
+	s := Status{
+		Cell: a.cfg.Cell, Started: a.started, Bridge: a.cfg.Bridge, Datapath: "system", Controller: a.cfg.Controller,
+		Connected: a.stream != nil && a.stream.id != "", Switch: a.linked, Subnet: a.lease.wire.Subnet, MTU: a.mtu,
+		Revision: a.want.revision, Applied: a.applied, Endpoints: []EndpointStatus{}, Counters: a.counts,
+	}
+	if a.alone() {
+		s.Datapath = DatapathAlone
+	}
+	if a.want.complete {
+		s.Hash = a.want.hash.String()
+	}
+	for _, p := range a.ports {
+		_, holds := a.held[flows.EndpointKey(p.Container)]
+		s.Endpoints = append(s.Endpoints, EndpointStatus{
+			Container: p.Container, App: p.App, IP: p.IP.String(), Port: p.Name, OFPort: p.OFPort,
+			Installed: holds, Ready: p.Ready, Error: p.Error,
+		})
+	}
+	for what, f := range a.faults {
+		s.Faults = append(s.Faults, Fault{What: what, Text: f.Text, Since: f.Since})
+	}
+	slices.SortFunc(s.Faults, func(x, y Fault) int { return strings.Compare(x.What, y.What) })
+	a.compare(ctx, &s)
+	return s
+}
+
+func (a *Agent) compare(ctx context.Context, s *Status) {
+	want := a.table(a.admissible(a.want))
+	s.Want = len(want)
+	have, err := a.sw.DumpFlows(ctx)
+	if err != nil {
+		s.Faults = append(s.Faults, Fault{What: "status", Text: err.Error(), Since: time.Now()})
+		return
+	}
+	s.Have = len(have)
+	missing, foreign := flows.Diff(have, want)
+	s.Missing, s.Foreign = listed(missing), listed(foreign)
+	s.InStep = a.want.complete && len(missing)+len(foreign) == 0
+}
+
+func listed(all []flows.Flow) []string {
+	var out []string
+	for _, f := range all[:min(len(all), maxListed)] {
+		out = append(out, f.String())
+	}
+	return out
+}
+
+// serveStatus answers GET /status on the unix socket until the agent ends.
+func (a *Agent) serveStatus() error {
+	if err := os.MkdirAll(filepath.Dir(a.cfg.Socket), 0o755); err != nil {
+		return fmt.Errorf("socket: %w", err)
+	}
+	if conn, err := net.Dial("unix", a.cfg.Socket); err == nil {
+		conn.Close()
+		return fmt.Errorf("socket %s: another weft-agent answers on it", a.cfg.Socket)
+	}
+	if err := os.Remove(a.cfg.Socket); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("socket: %w", err)
+	}
+	listener, err := net.Listen("unix", a.cfg.Socket)
+	if err != nil {
+		return fmt.Errorf("socket: %w", err)
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /status", a.answerStatus)
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: heartbeat}
+	a.spawn(func(context.Context) { _ = server.Serve(listener) }) // ends with Close below
+	a.spawn(func(ctx context.Context) {
+		<-ctx.Done()
+		server.Close()
+	})
+	return nil
+}
+
+// answerStatus has the owner of the state make the status.
+func (a *Agent) answerStatus(w http.ResponseWriter, r *http.Request) {
+	answer := make(chan Status, 1)
+	a.post(r.Context(), func() { answer <- a.status(r.Context()) })
+	select {
+	case s := <-answer:
+		w.Header().Set("Content-Type", "application/json")
+		out := json.NewEncoder(w)
+		out.SetIndent("", "  ")
+		_ = out.Encode(s) // the reader went away: nobody to tell
+	case <-r.Context().Done():
+	case <-a.lifetime.Done():
+	}
+}
+
+// FetchStatus asks the agent that listens on socket.
+func FetchStatus(ctx context.Context, socket string) (Status, error) {
+	client := &http.Client{Transport: &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			var d net.Dialer
+			return d.DialContext(ctx, "unix", socket)
+		},
+		DisableKeepAlives: true,
+	}}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://agent/status", nil)
+	if err != nil {
+		return Status{}, err
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return Status{}, fmt.Errorf("ask the agent at %s (is weft-agent running?): %w", socket, err)
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return Status{}, fmt.Errorf("ask the agent at %s: %s", socket, response.Status)
+	}
+	var s Status
+	if err := json.NewDecoder(response.Body).Decode(&s); err != nil {
+		return Status{}, fmt.Errorf("ask the agent at %s: %w", socket, err)
+	}
+	return s, nil
+}

@@ -1,0 +1,289 @@
+package cellagent
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/weft-sdn/weft/api"
+)
+
+// How long to wait before the controller is tried again, with jitter, so that
+// the agents of a restarted controller do not come all at once.
+const (
+	redialFirst = 100 * time.Millisecond
+	redialMost  = 10 * time.Second
+)
+
+// stream is the agent's side of one stream, owned by the agent's goroutine.
+// The zero value is no stream.
+type stream struct {
+	id       string                  // the controller's name for it; "" until the snapshot is here
+	cancel   context.CancelFunc      // ends its goroutines
+	outbox   *outbox                 // what is to be told
+	reported map[string]api.Endpoint // what the controller has been told, by container
+	refused  map[string]string       // what the controller refuses, and why, by container
+	seq      uint64                  // of the last message that want includes
+	acked    uint64                  // of the last message that was acknowledged or refused
+	broken   bool                    // a message could not be trusted; nothing more is believed
+}
+
+// dial asks for the lease, the first step to a stream. Every attempt has a
+// number; what older ones still say is not heard.
+func (a *Agent) dial() {
+	a.attempt++
+	attempt := a.attempt
+	a.spawn(func(ctx context.Context) {
+		wire, err := a.client.Lease(ctx, api.LeaseRequest{VTEP: a.cfg.UnderlayIP})
+		a.post(ctx, func() {
+			if attempt == a.attempt {
+				a.leased(wire, err)
+			}
+		})
+	})
+}
+
+// redial tries again after a while, longer each time.
+func (a *Agent) redial() {
+	wait := a.backoff/2 + rand.N(a.backoff)
+	a.backoff = min(2*a.backoff, redialMost)
+	time.AfterFunc(wait, func() { a.post(a.lifetime, a.dial) })
+}
+
+// leased is called with the controller's answer.
+func (a *Agent) leased(wire api.Lease, err error) {
+	var next lease
+	if err == nil {
+		next, err = parseLease(wire, a.cfg.Cell)
+	}
+	if err == nil {
+		err = a.lease.accept(next, a.ports)
+	}
+	if a.fault("lease", err) {
+		a.redial()
+		return
+	}
+	if a.lease.wire.Subnet != next.wire.Subnet || a.lease.wire.VXLANPort != next.wire.VXLANPort {
+		a.log.Info("lease", "subnet", next.wire.Subnet, "vni", next.wire.VNI, "vxlan_port", next.wire.VXLANPort)
+		a.configured = false
+		a.fault("disk", saveLease(a.cfg.StateDir, next))
+	}
+	a.lease, a.toOpen = next, true
+}
+
+// open says hello with everything that runs here and listens.
+func (a *Agent) open() {
+	a.toOpen = false
+	ctx, cancel := context.WithCancel(a.lifetime)
+	hello := api.Hello{VTEP: a.cfg.UnderlayIP, Endpoints: a.seen.wireEndpoints()}
+	s := &stream{cancel: cancel, outbox: newOutbox(), reported: map[string]api.Endpoint{}}
+	for _, e := range hello.Endpoints {
+		s.reported[e.Container] = e
+	}
+	a.stream = s
+	a.spawn(func(context.Context) {
+		err := a.listen(ctx, s, hello)
+		a.post(ctx, func() { a.lost(s, err) })
+	})
+	a.spawn(func(context.Context) {
+		if err := s.outbox.send(ctx, a.client); err != nil {
+			a.post(ctx, func() { a.lost(s, err) })
+		}
+	})
+}
+
+// listen turns the stream's messages into events until it ends.
+func (a *Agent) listen(ctx context.Context, s *stream, hello api.Hello) error {
+	incoming, err := a.client.Open(ctx, hello)
+	if err != nil {
+		return err
+	}
+	defer incoming.Close()
+	for {
+		msg, err := incoming.Next()
+		if err != nil {
+			return err
+		}
+		a.post(ctx, func() { a.receive(s, msg) })
+	}
+}
+
+// lost ends a stream and tries for the next one. What the switch holds stays.
+func (a *Agent) lost(s *stream, err error) {
+	if a.stream != s {
+		return
+	}
+	s.cancel()
+	a.stream, a.offlineSince = nil, time.Now()
+	a.fault("stream", err)
+	a.redial()
+}
+
+// receive moves want by one message.
+func (a *Agent) receive(s *stream, msg api.Message) {
+	if a.stream != s || s.broken || msg.Type == api.TypePing {
+		return
+	}
+	changed, err := a.want.step(msg)
+	if a.fault("message", err) {
+		a.distrust(s, msg, err)
+		return
+	}
+	if msg.Type == api.TypeSnapshot {
+		s.id, a.backoff = msg.Stream, redialFirst
+		s.outbox.identify(msg.Stream)
+		a.fallback = desired{}
+		a.fault("stream", nil)
+		a.log.Info("connected to the controller", "revision", msg.Revision, "fragments", len(a.want.fragments), "changed", len(changed))
+	}
+	if msg.Refused != nil {
+		s.refused = make(map[string]string, len(*msg.Refused))
+		for _, r := range *msg.Refused {
+			s.refused[r.Container] = r.Reason
+		}
+	}
+	s.seq = msg.Seq
+	a.record(msg)
+	for _, key := range changed {
+		a.dirty[key] = true
+	}
+	a.blocked = false
+}
+
+// distrust tells the controller why a message was refused and then leaves the
+// stream: only a fresh snapshot helps. The bridge stays as it is.
+func (a *Agent) distrust(s *stream, msg api.Message, reason error) {
+	s.broken = true
+	id := s.id
+	if id == "" {
+		id = msg.Stream
+	}
+	a.spawn(func(ctx context.Context) {
+		if err := a.client.Acknowledge(ctx, api.Applied{Stream: id, Seq: msg.Seq, Error: reason.Error()}); err != nil {
+			a.log.Warn("could not tell the controller that its message was refused", "error", err)
+		}
+		a.post(ctx, func() { a.lost(s, reason) })
+	})
+}
+
+// report tells the controller what changed among the endpoints.
+func (a *Agent) report() {
+	if a.stream == nil || a.stream.id == "" {
+		return
+	}
+	up, down := a.seen.changesSince(a.stream.reported)
+	if len(up)+len(down) == 0 {
+		return
+	}
+	for _, e := range up {
+		a.stream.reported[e.Container] = e
+	}
+	for _, container := range down {
+		delete(a.stream.reported, container)
+	}
+	a.stream.outbox.report(up, down)
+}
+
+// outbox holds what a stream still has to tell. It is bounded: what is not yet
+// sent is merged with what comes after it.
+type outbox struct {
+	wake chan struct{}
+
+	mu      sync.Mutex
+	stream  string
+	up      map[string]api.Endpoint
+	down    map[string]bool
+	applied *api.Applied
+}
+
+func newOutbox() *outbox {
+	return &outbox{wake: make(chan struct{}, 1), up: map[string]api.Endpoint{}, down: map[string]bool{}}
+}
+
+// identify sets the stream's id; nothing is told before.
+func (o *outbox) identify(stream string) { o.change(func() { o.stream = stream }) }
+
+func (o *outbox) report(up []api.Endpoint, down []string) {
+	o.change(func() {
+		for _, container := range down {
+			delete(o.up, container)
+			o.down[container] = true
+		}
+		for _, e := range up {
+			delete(o.down, e.Container)
+			o.up[e.Container] = e
+		}
+	})
+}
+
+// acknowledge says that the switch holds everything up to seq, or why not.
+func (o *outbox) acknowledge(seq uint64, failure error) {
+	applied := api.Applied{Seq: seq}
+	if failure != nil {
+		applied.Error = failure.Error()
+	}
+	o.change(func() { o.applied = &applied })
+}
+
+func (o *outbox) change(f func()) {
+	o.mu.Lock()
+	f()
+	o.mu.Unlock()
+	select {
+	case o.wake <- struct{}{}:
+	default:
+	}
+}
+
+// take empties the box.
+func (o *outbox) take() (report api.EndpointsReport, applied *api.Applied) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.stream == "" {
+		return api.EndpointsReport{}, nil
+	}
+	report.Stream = o.stream
+	for _, e := range o.up {
+		report.Up = append(report.Up, e)
+	}
+	for container := range o.down {
+		report.Down = append(report.Down, container)
+	}
+	slices.Sort(report.Down)
+	if applied = o.applied; applied != nil {
+		applied.Stream = o.stream
+	}
+	clear(o.up)
+	clear(o.down)
+	o.applied = nil
+	return report, applied
+}
+
+// send tells until ctx ends, which is no error, or until the controller cannot
+// be told: a new stream's hello then says everything again.
+func (o *outbox) send(ctx context.Context, client *api.AgentClient) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-o.wake:
+		}
+		report, applied := o.take()
+		var err error
+		if len(report.Up)+len(report.Down) > 0 {
+			err = client.Report(ctx, report)
+		}
+		if err == nil && applied != nil {
+			err = client.Acknowledge(ctx, *applied)
+		}
+		if err != nil {
+			if errors.Is(err, context.Canceled) {
+				return nil
+			}
+			return err
+		}
+	}
+}
