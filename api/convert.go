@@ -2,6 +2,8 @@ package api
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/weft-sdn/weft/flows"
 )
@@ -33,15 +35,49 @@ func FragmentFromWire(w Fragment) (flows.Fragment, error) {
 	return f, nil
 }
 
-// policyInfo renders a policy for the native listing.
-func policyInfo(p Policy) PolicyInfo {
-	body := policyBody(p)
-	return PolicyInfo{
-		ID:          uint64(p.ID),
-		Source:      body.Source,
-		Destination: body.Destination,
-		Cookie:      flows.PolicyCookie(p.ID).String(),
+// policyInfos renders policies for the native listing. all are the policies
+// that there are, some of them those to render: which cookies a policy's flows
+// have depends on the policies that overlap it.
+func policyInfos(all, some []Policy) []PolicyInfo {
+	cookies := cookiesOf(all)
+	infos := make([]PolicyInfo, len(some))
+	for i, p := range some {
+		body := policyBody(p)
+		infos[i] = PolicyInfo{
+			ID:          uint64(p.ID),
+			Source:      body.Source,
+			Destination: body.Destination,
+			Cookie:      flows.PolicyCookie(p.ID).String(),
+			Cookies:     cookies[p.ID],
+		}
 	}
+	return infos
+}
+
+// cookiesOf returns the cookies of each policy's flows, as ovs-ofctl prints
+// them, in ascending order.
+func cookiesOf(policies []Policy) map[flows.PolicyID][]string {
+	// A shared cookie depends on who shares a segment, not on the numbers of
+	// the groups: any will do that tell the apps apart.
+	numbers := make(map[flows.AppID]flows.GroupID)
+	number := func(app flows.AppID) flows.GroupID {
+		if _, known := numbers[app]; !known {
+			numbers[app] = flows.GroupID(len(numbers) + 1)
+		}
+		return numbers[app]
+	}
+	rules := make([]flows.Rule, len(policies))
+	for i, p := range policies {
+		rules[i] = flows.Rule{Policy: p.ID, From: number(p.From), To: number(p.To), Protocol: p.Protocol, Ports: p.Ports}
+	}
+	byCookie := flows.PolicyCookies(rules)
+	cookies := make(map[flows.PolicyID][]string, len(policies))
+	for _, cookie := range slices.Sorted(maps.Keys(byCookie)) {
+		for _, id := range byCookie[cookie] {
+			cookies[id] = append(cookies[id], cookie.String())
+		}
+	}
+	return cookies
 }
 
 // policyBody renders a policy in Cloud Foundry's shape.

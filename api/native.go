@@ -33,15 +33,12 @@ func (s *external) listGroups(c echo.Context) error {
 }
 
 func (s *external) listPolicyInfos(c echo.Context) error {
-	policies, err := s.selected(c)
+	all, err := s.Policies.Policies(c.Request().Context())
 	if err != nil {
-		return err
+		return wrap("listing policies", err)
 	}
-	list := PolicyInfosList{Policies: make([]PolicyInfo, len(policies))}
-	for i, p := range policies {
-		list.Policies[i] = policyInfo(p)
-	}
-	return answer(c, list)
+	some := parseFilter(c.QueryParams()).apply(all)
+	return answer(c, PolicyInfosList{policyInfos(all, some)})
 }
 
 func (s *external) explain(c echo.Context) error {

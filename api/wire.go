@@ -117,7 +117,11 @@ type PolicyInfo struct {
 	ID          uint64      `json:"id"`
 	Source      Source      `json:"source"`
 	Destination Destination `json:"destination"`
-	Cookie      string      `json:"cookie"` // of its flows, as ovs-ofctl prints it
+	Cookie      string      `json:"cookie"` // of the flows that it alone causes, as ovs-ofctl prints it
+	// Cookies are those of all its flows: of ports that several policies of
+	// the same apps cover, the policies share the flows and their cookie.
+	// In listings only.
+	Cookies []string `json:"cookies,omitempty"`
 }
 
 // Explanation resolves a cookie of a dumped flow.

@@ -1,0 +1,183 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/weft-sdn/weft/api"
+)
+
+// listing is one command that shows one list.
+type listing[T any] struct {
+	headers []string
+	fetch   func(context.Context, *api.Client) ([]T, error)
+	row     func(T) []string
+	wrap    func([]T) any // the JSON document, that of the API
+	none    string        // what to say of an empty list
+}
+
+// run prints the list.
+func (l listing[T]) run(c *cli) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, _ []string) error {
+		client, err := c.client()
+		if err != nil {
+			return err
+		}
+		items, err := l.fetch(cmd.Context(), client)
+		if err != nil {
+			return err
+		}
+		return c.print(cmd.OutOrStdout(), l.wrap(items), func() error {
+			if len(items) == 0 {
+				_, err := fmt.Fprintln(cmd.OutOrStdout(), l.none)
+				return err
+			}
+			rows := make([][]string, len(items))
+			for i, item := range items {
+				rows[i] = l.row(item)
+			}
+			return printTable(cmd.OutOrStdout(), l.headers, rows)
+		})
+	}
+}
+
+// newListAccess returns weft list-access.
+func newListAccess(c *cli) *cobra.Command {
+	var filter api.Filter
+	l := listing[api.PolicyInfo]{
+		headers: []string{"ID", "SOURCE", "DESTINATION", "PROTOCOL", "PORTS", "COOKIE"},
+		fetch: func(ctx context.Context, client *api.Client) ([]api.PolicyInfo, error) {
+			return client.PolicyInfos(ctx, filter)
+		},
+		row: func(p api.PolicyInfo) []string {
+			return []string{
+				strconv.FormatUint(p.ID, 10), p.Source.ID, p.Destination.ID,
+				p.Destination.Protocol, rangeText(p.Destination.Ports), cookiesText(p),
+			}
+		},
+		wrap: func(list []api.PolicyInfo) any { return api.PolicyInfosList{Policies: list} },
+		none: "No access is allowed. weft allow-access SOURCE DESTINATION --port PORT allows some.",
+	}
+	cmd := &cobra.Command{
+		Use:   "list-access",
+		Short: "Show the policies",
+		Long: `Show the policies. COOKIE is what ovs-ofctl dump-flows shows of a policy's
+flows; there are several where policies of the same two apps overlap, because
+those share the flows of the ports that they have in common.`,
+		Example: `  weft list-access
+  weft list-access --source cats
+  weft list-access -o json | jq -r '.policies[] | [.source.id, .destination.id] | @tsv'`,
+		Args: cobra.NoArgs,
+		RunE: l.run(c),
+	}
+	cmd.Flags().StringSliceVar(&filter.Source, "source", nil, "only policies from these apps")
+	cmd.Flags().StringSliceVar(&filter.Dest, "destination", nil, "only policies to these apps")
+	return cmd
+}
+
+func cookiesText(p api.PolicyInfo) string {
+	if len(p.Cookies) == 0 {
+		return p.Cookie
+	}
+	return strings.Join(p.Cookies, ",")
+}
+
+// newCells returns weft cells.
+func newCells(c *cli) *cobra.Command {
+	l := listing[api.Cell]{
+		headers: []string{"CELL", "VTEP", "SUBNET", "STATE", "REVISION", "ENDPOINTS", "ERROR"},
+		fetch:   func(ctx context.Context, client *api.Client) ([]api.Cell, error) { return client.Cells(ctx) },
+		row: func(x api.Cell) []string {
+			state := "connected"
+			if !x.Connected {
+				state = "away"
+			}
+			return []string{
+				x.Cell, x.VTEP, x.Subnet, state,
+				strconv.FormatUint(x.Applied, 10), strconv.Itoa(x.Endpoints), x.Error,
+			}
+		},
+		wrap: func(list []api.Cell) any { return api.CellsList{Cells: list} },
+		none: "No cell has a lease. A cell gets one when its weft-agent first reaches the controller.",
+	}
+	return &cobra.Command{
+		Use:   "cells",
+		Short: "Show the cells and what their switches hold",
+		Long: `Show the cells that hold a lease. REVISION is the newest change that the cell's
+switch itself has confirmed; ERROR is what its agent last could not install.`,
+		Example: `  weft cells`,
+		Args:    cobra.NoArgs,
+		RunE:    l.run(c),
+	}
+}
+
+// newEndpoints returns weft endpoints.
+func newEndpoints(c *cli) *cobra.Command {
+	l := listing[api.Endpoint]{
+		headers: []string{"CELL", "CONTAINER", "APP", "GROUP", "IP", "OFPORT"},
+		fetch: func(ctx context.Context, client *api.Client) ([]api.Endpoint, error) {
+			return client.Endpoints(ctx)
+		},
+		row: func(e api.Endpoint) []string {
+			return []string{e.Cell, short(e.Container), e.App, groupText(e.Group), e.IP, strconv.Itoa(int(e.OFPort))}
+		},
+		wrap: func(list []api.Endpoint) any { return api.EndpointsList{Endpoints: list} },
+		none: "No container is attached to a cell that is connected.",
+	}
+	return &cobra.Command{
+		Use:   "endpoints",
+		Short: "Show the containers on the overlay",
+		Long: `Show the containers that connected cells have reported, with the OpenFlow port
+of each on its cell's bridge. One without app started isolated: no policy can
+match it. Long container ids are shortened; -o json has them whole.`,
+		Example: `  weft endpoints`,
+		Args:    cobra.NoArgs,
+		RunE:    l.run(c),
+	}
+}
+
+// short cuts a container id as container runtimes do in their listings.
+func short(container string) string {
+	const shown = 16
+	if len(container) <= shown {
+		return container
+	}
+	return container[:shown]
+}
+
+// groupText shows a group id as people count and as flows print it.
+func groupText(group uint16) string {
+	if group == 0 {
+		return "" // none
+	}
+	return fmt.Sprintf("%d (0x%x)", group, group)
+}
+
+// newGroups returns weft groups.
+func newGroups(c *cli) *cobra.Command {
+	l := listing[api.Group]{
+		headers: []string{"GROUP", "HEX", "APP", "TYPE", "POLICIES"},
+		fetch:   func(ctx context.Context, client *api.Client) ([]api.Group, error) { return client.Groups(ctx) },
+		row: func(g api.Group) []string {
+			return []string{
+				strconv.Itoa(int(g.Group)), fmt.Sprintf("0x%x", g.Group), g.App, g.Type, strconv.Itoa(g.Policies),
+			}
+		},
+		wrap: func(list []api.Group) any { return api.GroupsList{Groups: list} },
+		none: "No app has a group id. It gets one when a policy names it or its first container starts.",
+	}
+	return &cobra.Command{
+		Use:   "groups",
+		Short: "Show the group id of each app",
+		Long: `Show the group id of each app: what its packets carry in the VXLAN header
+(tun_gbp_id), and what reg0 and reg1 hold in the flows of table policy. HEX is
+the spelling of ovs-ofctl.`,
+		Example: `  weft groups`,
+		Args:    cobra.NoArgs,
+		RunE:    l.run(c),
+	}
+}
