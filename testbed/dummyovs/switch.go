@@ -1,0 +1,239 @@
+package dummyovs
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// startTimeout bounds the start of a daemon on a loaded machine.
+const startTimeout = 20 * time.Second
+
+// schema is where Debian's package puts the database schema.
+const schema = "/usr/share/openvswitch/vswitch.ovsschema"
+
+// Switch is a running ovsdb-server and ovs-vswitchd of one test. Its methods
+// fail the test on any error, and are for the test's goroutine only.
+type Switch struct {
+	t        testing.TB
+	dir      string
+	server   *daemon
+	vswitchd *daemon
+	control  *unixctl
+}
+
+// Start starts a switch without bridges. It stops with the test. The daemons
+// also end if the test's process is killed.
+func Start(t testing.TB) *Switch {
+	t.Helper()
+	// Not t.TempDir: a unix socket's path has room for 107 bytes, and the
+	// names of subtests are long.
+	dir, err := os.MkdirTemp("", "ovs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &Switch{t: t, dir: dir}
+	t.Cleanup(s.stop)
+	s.Run("ovsdb-tool", "create", s.path("conf.db"), schema)
+	s.StartServer()
+	s.Vsctl("--no-wait", "init")
+	s.StartVswitchd()
+	return s
+}
+
+// DB is the database's endpoint, in the form of ovs-vsctl --db: unix:/….
+func (s *Switch) DB() string { return "unix:" + s.path("db.sock") }
+
+// RunDir is the directory of the switch's sockets, as OVS_RUNDIR.
+func (s *Switch) RunDir() string { return s.dir }
+
+// Mgmt is the OpenFlow endpoint of a bridge, as ovs-ofctl takes it: unix:/….
+func (s *Switch) Mgmt(bridge string) string { return "unix:" + s.path(bridge+".mgmt") }
+
+// Run runs a program with the switch's environment and returns its output.
+func (s *Switch) Run(name string, args ...string) string {
+	s.t.Helper()
+	return s.RunWith("", name, args...)
+}
+
+// RunWith is Run with a standard input.
+func (s *Switch) RunWith(stdin, name string, args ...string) string {
+	s.t.Helper()
+	out, err := s.Try(stdin, name, args...)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return out
+}
+
+// Try is RunWith for commands that may fail.
+func (s *Switch) Try(stdin, name string, args ...string) (string, error) {
+	cmd := exec.Command(name, args...)
+	cmd.Env = s.env()
+	cmd.Stdin = strings.NewReader(stdin)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := cmd.Run(); err != nil {
+		return stdout.String(), fmt.Errorf("%s %s: %w: %s", name, strings.Join(args, " "), err, strings.TrimSpace(stderr.String()))
+	}
+	return stdout.String(), nil
+}
+
+// Vsctl runs ovs-vsctl on the switch's database.
+func (s *Switch) Vsctl(args ...string) string {
+	s.t.Helper()
+	return s.Run("ovs-vsctl", append([]string{"--db=" + s.DB()}, args...)...)
+}
+
+// Ofctl runs ovs-ofctl over OpenFlow 1.4 with a standard input.
+func (s *Switch) Ofctl(stdin string, args ...string) string {
+	s.t.Helper()
+	return s.RunWith(stdin, "ovs-ofctl", append([]string{"-O", "OpenFlow14"}, args...)...)
+}
+
+// Appctl calls ovs-vswitchd over its control socket, without a process.
+func (s *Switch) Appctl(command string, args ...string) string {
+	s.t.Helper()
+	out, err := s.control.call(command, args...)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return out
+}
+
+// FlushConntrack forgets all connections.
+func (s *Switch) FlushConntrack() {
+	s.t.Helper()
+	s.Appctl("dpctl/flush-conntrack")
+}
+
+// StartServer starts ovsdb-server after KillServer.
+func (s *Switch) StartServer() {
+	s.t.Helper()
+	s.server = s.start("db.sock", "ovsdb-server", s.path("conf.db"),
+		"--remote=p"+s.DB(), "--unixctl="+s.path("ovsdb.ctl"), "--log-file="+s.path("ovsdb-server.log"), "-vconsole:off")
+}
+
+// KillServer kills ovsdb-server (SIGKILL).
+func (s *Switch) KillServer() {
+	s.server.kill()
+	os.Remove(s.path("db.sock"))
+}
+
+// StartVswitchd starts ovs-vswitchd after KillVswitchd.
+func (s *Switch) StartVswitchd() {
+	s.t.Helper()
+	s.vswitchd = s.start("vswitchd.ctl", "ovs-vswitchd", s.DB(),
+		"--enable-dummy=override", "--disable-system", "--unixctl="+s.path("vswitchd.ctl"),
+		"--log-file="+s.path("ovs-vswitchd.log"), "-vconsole:off")
+	control, err := dialUnixctl(s.path("vswitchd.ctl"))
+	if err != nil {
+		s.t.Fatalf("connect to ovs-vswitchd: %v", err)
+	}
+	s.control = control
+}
+
+// KillVswitchd kills ovs-vswitchd (SIGKILL): flows and connections are lost.
+func (s *Switch) KillVswitchd() {
+	s.control.close()
+	s.vswitchd.kill()
+	os.Remove(s.path("vswitchd.ctl"))
+}
+
+func (s *Switch) stop() {
+	if s.control != nil {
+		s.control.close()
+	}
+	for _, d := range []*daemon{s.vswitchd, s.server} {
+		if d != nil {
+			d.kill()
+		}
+	}
+	if s.t.Failed() {
+		for _, name := range []string{"ovs-vswitchd.log", "ovsdb-server.log"} {
+			s.t.Logf("%s:\n%s", name, warnings(s.path(name)))
+		}
+	}
+	os.RemoveAll(s.dir)
+}
+
+// warnings returns the lines of a log that somebody who debugs wants to see.
+func warnings(path string) string {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err.Error()
+	}
+	var out strings.Builder
+	for line := range strings.Lines(string(text)) {
+		if strings.Contains(line, "|WARN|") || strings.Contains(line, "|ERR|") || strings.Contains(line, "|EMER|") {
+			out.WriteString(line)
+		}
+	}
+	return out.String()
+}
+
+func (s *Switch) path(name string) string { return filepath.Join(s.dir, name) }
+
+func (s *Switch) env() []string {
+	return append(os.Environ(), "OVS_RUNDIR="+s.dir, "OVS_LOGDIR="+s.dir, "OVS_DBDIR="+s.dir)
+}
+
+// daemon is a process that ends with its standard input, and so with us.
+type daemon struct {
+	cmd   *exec.Cmd
+	stdin io.Closer
+}
+
+// supervise waits for the end of its standard input. Pdeathsig would be
+// shorter, but it follows the thread that forked, and Go's threads may end.
+const supervise = `"$@" </dev/null & read -r _; kill -9 $!`
+
+// start starts a daemon and waits until it listens on the socket.
+func (s *Switch) start(socket, name string, args ...string) *daemon {
+	s.t.Helper()
+	cmd := exec.Command("sh", append([]string{"-c", supervise, "sh", name}, args...)...)
+	cmd.Env, cmd.Dir = s.env(), s.dir
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		s.t.Fatalf("start %s: %v", name, err)
+	}
+	d := &daemon{cmd, stdin}
+	if err := waitFor(s.path(socket)); err != nil {
+		d.kill()
+		log, _ := os.ReadFile(s.path(name + ".log"))
+		s.t.Fatalf("%s does not answer (is Debian's openvswitch-switch installed?): %v\n%s", name, err, log)
+	}
+	return d
+}
+
+func waitFor(socket string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	defer cancel()
+	for {
+		conn, err := net.Dial("unix", socket)
+		if err == nil {
+			return conn.Close()
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(time.Millisecond):
+		}
+	}
+}
+
+func (d *daemon) kill() {
+	d.stdin.Close()
+	_ = d.cmd.Wait() // the shell's status is that of kill
+}
