@@ -1,0 +1,67 @@
+# Every target is explained by `make help`. .ci/run calls check and test.
+
+# The toolchain is the one that is installed (go.mod says which): none is downloaded.
+export GOTOOLCHAIN := local
+export CGO_ENABLED := 0
+
+# What we run besides our own programs. The lab needs qemu, busybox, cpio and kmod.
+PACKAGES := openvswitch-switch qemu-system-x86 busybox-static cpio kmod iproute2 nftables tcpdump
+
+# make must not run two of these at once: the lab needs the machine to itself.
+.NOTPARALLEL:
+.PHONY: help deps build test check unit e2e demo sandbox bench golden fuzz clean
+.DEFAULT_GOAL := help
+
+help: ## explain every target
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+deps: .stamps/deps ## install the Debian packages that are missing (root or sudo)
+
+.stamps/deps: Makefile .ci/deps
+	@.ci/deps $(PACKAGES)
+	@mkdir -p $(@D) && touch $@
+
+build: deps ## build every program into bin/
+	go build -trimpath -ldflags '-s -w' -o bin/ ./...
+
+test: build ## run all tests, the end-to-end ones in the lab too; ends with a line of counts
+	bin/weft-testbed test
+
+unit: build ## run the tests that need no lab: unit, scenario, property, real ovsdb-server and ovs-vswitchd
+	bin/weft-testbed unit
+
+e2e: build ## run the end-to-end tests: three cells with real datapaths, in the lab
+	bin/weft-testbed e2e
+
+check: deps ## static checks: gofmt, vet, staticcheck, go.mod, generated files, direction of imports
+	@unformatted=$$(gofmt -l api cellagent cni controller flows ovsdb testbed); \
+		if [ -n "$$unformatted" ]; then echo "gofmt would change:" $$unformatted; exit 1; fi
+	go vet ./...
+	go tool staticcheck ./...
+	go mod tidy -diff
+	go run ./flows/cmd/flowdump -doc docs/pipeline.md -check
+	go test -count=1 ./testbed/archtest
+
+demo: build ## show the whole line, narrated: three cells, one policy, the group id on the wire
+	@bin/weft-testbed demo
+
+sandbox: build ## the same three cells, with a shell
+	@bin/weft-testbed sandbox
+
+bench: build ## measure; ends with one line of figures
+	go run ./testbed/cmd/weft-testbed bench
+
+golden: deps ## rewrite what is generated: scenarios' flows and verdicts, docs/pipeline.md
+	go test -count=1 ./flows -update
+	go run ./flows/cmd/flowdump -doc docs/pipeline.md
+
+FUZZTIME ?= 30s
+fuzz: deps ## fuzz every parser for FUZZTIME (30s) each
+	@go list ./... | while read -r package; do \
+		for target in $$(go test -list '^Fuzz' "$$package" | grep '^Fuzz'); do \
+			echo "$$package $$target"; go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) "$$package" || exit 1; \
+		done; \
+	done
+
+clean: ## remove what was built; the lab's kernel stays in the user's cache
+	rm -rf bin .stamps

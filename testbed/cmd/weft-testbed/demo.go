@@ -1,0 +1,147 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/weft-sdn/weft/api"
+	"github.com/weft-sdn/weft/testbed"
+)
+
+// demo shows the whole line once. Every step is checked; the first that is not
+// as told ends it with an error.
+func demo() error {
+	n := &narrator{start: time.Now()}
+	return n.play(func() {
+		n.sayf("Three cells, each with its own Open vSwitch, an agent, and one controller.")
+		shared, err := testbed.Start(testbed.Options{Progress: n})
+		if err != nil {
+			n.Fatalf("%v", err)
+		}
+		bed := shared.For(n)
+		cats, dogs := bed.Cell(1).Run("cats"), bed.Cell(2).Run("dogs")
+		n.sayf("weft-cni has attached cats (%s on cell-1) and dogs (%s on cell-2).", cats.IP, dogs.IP)
+		dogs.Serve(demoPort)
+
+		denied(n, cats, dogs)
+		policy := allowed(n, bed, cats, dogs)
+		identified(n, bed, cats, dogs)
+		provenance(n, bed, policy)
+		revoked(n, bed, cats, dogs)
+		if err := bed.Close(); err != nil {
+			n.Fatalf("%v", err)
+		}
+		n.sayf("Everything was as told.")
+	})
+}
+
+const demoPort = "tcp/8080"
+
+var demoPolicy = []string{"cats", "dogs", "--protocol", "tcp", "--port", "8080"}
+
+func denied(n *narrator, cats, dogs *testbed.Container) {
+	n.sayf("Without a policy: cats connects to dogs on %s.", demoPort)
+	start := time.Now()
+	err := cats.Probe(dogs, demoPort)
+	if err == nil {
+		n.Fatalf("cats reaches dogs, although no policy allows it")
+	}
+	n.sayf("Denied: %v, after %d ms.", err, time.Since(start).Milliseconds())
+}
+
+// allowed adds the policy while cats keeps trying, and returns the policy.
+func allowed(n *narrator, bed *testbed.Bed, cats, dogs *testbed.Container) api.PolicyInfo {
+	n.sayf("Now the policy, while cats keeps trying.")
+	start := time.Now()
+	connected := make(chan time.Duration, 1)
+	go func() {
+		for {
+			if cats.ProbeWithin(dogs, demoPort, 100*time.Millisecond) == nil {
+				connected <- time.Since(start)
+				return
+			}
+		}
+	}()
+	n.weft(bed, append([]string{"allow-access"}, append(demoPolicy, "--wait")...)...)
+	returned := time.Since(start)
+	select {
+	case after := <-connected:
+		n.sayf("Connected: %d ms after the command was started (it took %d ms, starting its process in the lab included).",
+			after.Milliseconds(), returned.Milliseconds())
+	case <-time.After(10 * time.Second):
+		bed.Reaches(cats, dogs, demoPort) // fails, and explains
+	}
+	infos, err := bed.Client().PolicyInfos(context.Background(), api.Filter{})
+	if err != nil || len(infos) != 1 {
+		n.Fatalf("list policies: %d, %v; want 1", len(infos), err)
+	}
+	return infos[0]
+}
+
+// identified captures one packet and compares its group id with weft groups.
+func identified(n *narrator, bed *testbed.Bed, cats, dogs *testbed.Container) {
+	n.sayf("One packet of cats, captured between the cells:")
+	capture := bed.Capture()
+	bed.Reaches(cats, dogs, demoPort)
+	packet := capture.Await(cats, dogs)
+	n.sayf("%s", packet)
+	n.weft(bed, "groups")
+	var groups []api.Group
+	if err := json.Unmarshal([]byte(n.quietly(bed, "groups", "-o", "json")), &groups); err != nil {
+		n.Fatalf("read weft groups: %v", err)
+	}
+	for _, g := range groups {
+		if g.App != cats.App {
+			continue
+		}
+		if g.Group != packet.Group {
+			n.Fatalf("the packet carries group id %d, but cats is group %d", packet.Group, g.Group)
+		}
+		n.sayf("The packet's group policy id %d is that of cats.", g.Group)
+		return
+	}
+	n.Fatalf("weft groups does not list cats")
+}
+
+// provenance shows the policy's own lines of dogs' cell.
+func provenance(n *narrator, bed *testbed.Bed, policy api.PolicyInfo) {
+	filter := "cookie=" + policy.Cookie + "/-1"
+	n.sayf("What the policy is on dogs' cell, cell-2 (its cookie is %s):", policy.Cookie)
+	n.sayf("$ ovs-ofctl --names dump-flows br-weft %s", filter)
+	lines := 0
+	for line := range strings.Lines(bed.Cell(2).Command("ovs-ofctl", "-O", "OpenFlow14", "--names", "dump-flows", "br-weft", filter)) {
+		if strings.Contains(line, "table=policy") {
+			n.sayf("%s", strings.TrimSpace(line))
+			lines++
+		}
+	}
+	if lines == 0 {
+		n.Fatalf("no flow of table policy has the policy's cookie %s", policy.Cookie)
+	}
+	n.weft(bed, "explain", policy.Cookie)
+}
+
+// revoked removes the policy under an established connection.
+func revoked(n *narrator, bed *testbed.Bed, cats, dogs *testbed.Container) {
+	traffic := bed.Talk(cats, dogs, demoPort)
+	n.sayf("An established connection of cats to dogs sends every 20 ms: %d answers so far.", traffic.Received())
+	start := time.Now()
+	n.weft(bed, append([]string{"remove-access"}, append(demoPolicy, "--wait")...)...)
+	took := time.Since(start)
+	last := traffic.Stops(2 * time.Second)
+	n.sayf("It stopped: the last answer came %s the command had returned, which took %d ms.", when(last), took.Milliseconds())
+	if err := cats.Probe(dogs, demoPort); err == nil {
+		n.Fatalf("cats still reaches dogs")
+	}
+	n.sayf("A new connection is denied again.")
+}
+
+func when(after time.Duration) string {
+	if after == 0 {
+		return "before"
+	}
+	return fmt.Sprintf("%d ms after", after.Milliseconds())
+}

@@ -1,0 +1,215 @@
+package testbed
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/containernetworking/cni/libcni"
+	"github.com/containernetworking/cni/pkg/types"
+	current "github.com/containernetworking/cni/pkg/types/100"
+	"github.com/containernetworking/plugins/pkg/ns"
+)
+
+// Container is a network namespace that weft-cni attached to its cell. It has
+// no processes: what it sends and serves is the test's own, in its namespace.
+type Container struct {
+	ID   string // the runtime's container id, also its namespace's name
+	App  string // identity, unique to the test; "" for none
+	IP   netip.Addr
+	Cell *Cell
+
+	in       ns.NetNS
+	network  *libcni.NetworkConfigList
+	mu       sync.Mutex // guards services
+	services map[string]*Service
+}
+
+// Run attaches a new container of the app. It is stopped when the test ends.
+func (c *Cell) Run(app string) *Container {
+	c.bed.Helper()
+	container, err := c.Try(app)
+	if err != nil {
+		c.bed.Fatalf("run %s on %s: %v\n%s", app, c.name, err, c.bed.logs())
+	}
+	return container
+}
+
+// Try is Run for a test that expects it may fail: a failed attachment leaves
+// its namespace to the test's end, as a runtime would.
+func (c *Cell) Try(app string) (*Container, error) {
+	return c.TryConfig(Network{App: c.bed.appID(app)})
+}
+
+// appID makes an identity of the app's name that no other test uses.
+func (b *Bed) appID(app string) string {
+	if app == "" || b.Name() == "" {
+		return app
+	}
+	return strings.ReplaceAll(b.Name(), "/", ".") + "." + app
+}
+
+// Network is what one attachment's network configuration says; zero fields
+// have the bed's values.
+type Network struct {
+	App    string         // metadata's app_id; "" for none
+	Args   [][2]string    // CNI_ARGS
+	NetNS  string         // path; "" for a new namespace
+	Change map[string]any // keys of the plugin's configuration to set; nil deletes one
+	ID     string         // container id; "" for a new one
+}
+
+// TryConfig attaches a container with the network configuration.
+func (c *Cell) TryConfig(n Network) (*Container, error) {
+	id := n.ID
+	if id == "" {
+		short := n.App[strings.LastIndex(n.App, ".")+1:]
+		id = fmt.Sprintf("%s-%d", short, c.w.serial.Add(1))
+	}
+	container := &Container{ID: id, App: n.App, Cell: c, services: map[string]*Service{}}
+	var err error
+	if container.network, err = c.network(n); err != nil {
+		return nil, err
+	}
+	if container.in, err = newNetNS(id); err != nil {
+		return nil, err
+	}
+	c.bed.Cleanup(container.cleanup)
+	ctx, cancel := context.WithTimeout(background(), 60*time.Second)
+	defer cancel()
+	runtime := container.runtime()
+	if n.NetNS != "" {
+		runtime.NetNS = n.NetNS
+	}
+	runtime.Args = n.Args
+	var result types.Result
+	err = c.Do(func() (err error) { // the host end of the veth belongs to the cell
+		result, err = c.cni().AddNetworkList(ctx, container.network, runtime)
+		return err
+	})
+	if err != nil {
+		return container, err
+	}
+	return container, container.read(result)
+}
+
+func (c *Container) read(result types.Result) error {
+	r, err := current.GetResult(result)
+	if err != nil {
+		return fmt.Errorf("read weft-cni's result: %w", err)
+	}
+	if len(r.IPs) != 1 {
+		return fmt.Errorf("weft-cni gave %d addresses, want 1", len(r.IPs))
+	}
+	var ok bool
+	if c.IP, ok = netip.AddrFromSlice(r.IPs[0].Address.IP.To4()); !ok {
+		return fmt.Errorf("weft-cni gave address %s", r.IPs[0].Address.IP)
+	}
+	return nil
+}
+
+func (c *cell) cni() *libcni.CNIConfig {
+	return libcni.NewCNIConfigWithCacheDir([]string{c.w.bin}, c.path("cni-cache"), nil)
+}
+
+// network makes the conflist. Garden puts metadata at the top of the plugin's
+// configuration, and so do we.
+func (c *cell) network(n Network) (*libcni.NetworkConfigList, error) {
+	plugin := map[string]any{
+		"type": "weft-cni", "ovsdb": "unix:" + c.ovs.path("db.sock"), "bridge": bridgeName,
+		"subnetFile": c.path("subnet.json"), "dataDir": c.path("addresses"),
+	}
+	if n.App != "" {
+		plugin["metadata"] = map[string]string{"app_id": n.App}
+	}
+	for key, value := range n.Change {
+		if plugin[key] = value; value == nil {
+			delete(plugin, key)
+		}
+	}
+	conflist, err := json.Marshal(map[string]any{"cniVersion": "1.0.0", "name": "weft", "plugins": []any{plugin}})
+	if err != nil {
+		return nil, err
+	}
+	return libcni.NetworkConfFromBytes(conflist)
+}
+
+func (c *Container) runtime() *libcni.RuntimeConf {
+	return &libcni.RuntimeConf{ContainerID: c.ID, NetNS: netnsPath(c.ID), IfName: "eth0"}
+}
+
+// Stop detaches the container and deletes its namespace.
+func (c *Container) Stop() {
+	c.Cell.bed.Helper()
+	c.Cell.bed.must(c.stop())
+}
+
+func (c *Container) stop() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.in == nil {
+		return nil
+	}
+	for _, s := range c.services {
+		s.close()
+	}
+	ctx, cancel := context.WithTimeout(background(), 60*time.Second)
+	defer cancel()
+	err := c.Cell.Do(func() error { return c.Cell.cni().DelNetworkList(ctx, c.network, c.runtime()) })
+	if err != nil {
+		return fmt.Errorf("detach %s: %w", c.ID, err)
+	}
+	space := c.in
+	c.in = nil
+	return deleteNetNS(c.ID, space)
+}
+
+func (c *Container) cleanup() {
+	if err := c.stop(); err != nil {
+		c.Cell.bed.Errorf("%v", err)
+	}
+}
+
+// Check asks weft-cni whether the attachment is as ADD left it.
+func (c *Container) Check() error {
+	return c.Cell.Do(func() error { return c.Cell.cni().CheckNetworkList(background(), c.network, c.runtime()) })
+}
+
+// Do calls f on a thread in the container's network namespace.
+func (c *Container) Do(f func() error) error { return inNS(c.in, f) }
+
+// dial opens a TCP or UDP socket from the container. A zero local address
+// lets the kernel choose.
+func (c *Container) dial(network string, local, remote netip.AddrPort, timeout time.Duration) (conn net.Conn, err error) {
+	dialer := net.Dialer{Timeout: timeout}
+	switch {
+	case !local.IsValid():
+	case network == "tcp":
+		dialer.LocalAddr = net.TCPAddrFromAddrPort(local)
+	default:
+		dialer.LocalAddr = net.UDPAddrFromAddrPort(local)
+	}
+	err = c.Do(func() error {
+		conn, err = dialer.Dial(network, remote.String())
+		return err
+	})
+	return conn, err
+}
+
+// Detach calls DEL and leaves the namespace; it may be called again.
+func (c *Container) Detach() error {
+	return c.Cell.Do(func() error { return c.Cell.cni().DelNetworkList(background(), c.network, c.runtime()) })
+}
+
+// DetachWithoutNamespace calls DEL with an empty CNI_NETNS, as runtimes do
+// when the namespace has gone.
+func (c *Container) DetachWithoutNamespace() error {
+	runtime := c.runtime()
+	runtime.NetNS = ""
+	return c.Cell.Do(func() error { return c.Cell.cni().DelNetworkList(background(), c.network, runtime) })
+}

@@ -1,0 +1,33 @@
+package e2e
+
+import (
+	"fmt"
+
+	"github.com/weft-sdn/weft/flows"
+	"github.com/weft-sdn/weft/testbed"
+)
+
+func differ[N int | uint64](got, want N) error {
+	if got != want {
+		return fmt.Errorf("%d, want %d", got, want)
+	}
+	return nil
+}
+
+// ipv6Frame is a neighbour solicitation's outline: an Ethernet frame with an
+// IPv6 header and nothing in it.
+func ipv6Frame(from *testbed.Container) []byte {
+	header := make([]byte, 40)
+	header[0], header[6], header[7] = 0x60, 59, 255 // version 6, no next header
+	return append(ethernet(from, 0x86dd), header...)
+}
+
+// unknownFrame carries an EtherType for local experiments (IEEE 802).
+func unknownFrame(from *testbed.Container) []byte {
+	return append(ethernet(from, 0x88b5), make([]byte, 46)...)
+}
+
+func ethernet(from *testbed.Container, etherType uint16) []byte {
+	src, dst := flows.MACOf(from.IP), flows.GatewayMAC
+	return append(append(dst[:], src[:]...), byte(etherType>>8), byte(etherType))
+}

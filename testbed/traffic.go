@@ -1,0 +1,148 @@
+package testbed
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"sync/atomic"
+	"time"
+)
+
+// trafficPace is the time between two packets of running traffic.
+const trafficPace = 20 * time.Millisecond
+
+// Traffic is an established connection that stays in use.
+type Traffic struct {
+	bed      *Bed
+	from, to *Container
+	what     string
+	sent     atomic.Int64
+	received atomic.Int64
+	conn     net.Conn
+}
+
+// Talk keeps a connection in use: the client sends a byte every 20 ms and the
+// service answers it. It returns when the first answers have come.
+func (b *Bed) Talk(from, to *Container, what string) *Traffic {
+	b.Helper()
+	to.Serve(what)
+	t := b.connect(from, to, what)
+	go t.send()
+	go t.receive()
+	t.Runs()
+	return t
+}
+
+// Push opens a connection on which only the server sends, every 20 ms, after
+// one datagram of the client.
+func (b *Bed) Push(from, to *Container, what string) *Traffic {
+	b.Helper()
+	s := to.Serve(what)
+	s.mu.Lock()
+	s.push = pushForever
+	s.mu.Unlock()
+	t := b.connect(from, to, what)
+	_, err := t.conn.Write([]byte{1})
+	b.must(err)
+	go t.receive()
+	t.Runs()
+	return t
+}
+
+func pushForever(to net.Addr, conn net.PacketConn) {
+	for {
+		if _, err := conn.WriteTo([]byte{1}, to); err != nil {
+			return // the service is closed
+		}
+		time.Sleep(trafficPace)
+	}
+}
+
+func (b *Bed) connect(from, to *Container, what string) *Traffic {
+	b.Helper()
+	protocol, ports, err := parseWhat(what)
+	b.must(err)
+	conn, err := from.dial(protocol, netip.AddrPort{}, netip.AddrPortFrom(to.IP, uint16(ports.Start)), reachLimit)
+	if err != nil {
+		b.Fatalf("%s cannot connect to %s on %s: %v\n%s", from.ID, to.ID, what, err, b.explain(from, to, what))
+	}
+	b.Cleanup(func() { conn.Close() })
+	return &Traffic{bed: b, from: from, to: to, what: what, conn: conn}
+}
+
+func (t *Traffic) send() {
+	for {
+		if _, err := t.conn.Write([]byte{1}); err != nil {
+			return // closed, or TCP gave up
+		}
+		t.sent.Add(1)
+		time.Sleep(trafficPace)
+	}
+}
+
+func (t *Traffic) receive() {
+	buffer := make([]byte, 4096)
+	for {
+		n, err := t.conn.Read(buffer)
+		if err != nil {
+			return
+		}
+		t.received.Add(int64(n))
+	}
+}
+
+// Received returns how many bytes have come to the client. Each is a packet,
+// unless TCP put several into one.
+func (t *Traffic) Received() int64 { return t.received.Load() }
+
+// Runs holds that answers are coming in.
+func (t *Traffic) Runs() {
+	t.bed.Helper()
+	before := t.Received()
+	err := t.bed.Eventually(reachLimit, func() error {
+		if now := t.Received(); now < before+3 {
+			return fmt.Errorf("%d answers, then %d", before, now)
+		}
+		return nil
+	})
+	if err != nil {
+		t.bed.Fatalf("traffic from %s to %s on %s has stopped: %v\n%s", t.from.ID, t.to.ID, t.what, err, t.bed.explain(t.from, t.to, t.what))
+	}
+}
+
+// Stops holds that nothing more comes in, from now on or after at most the
+// limit, and returns how long after the call the last answer came.
+func (t *Traffic) Stops(limit time.Duration) time.Duration {
+	t.bed.Helper()
+	const silence = 20 * trafficPace
+	start, last, changed := time.Now(), t.Received(), time.Duration(0)
+	for {
+		time.Sleep(trafficPace)
+		elapsed := time.Since(start)
+		if now := t.Received(); now != last {
+			last, changed = now, elapsed
+		}
+		switch {
+		case changed > limit:
+			t.bed.Fatalf("traffic from %s to %s on %s still runs %s after it should have stopped\n%s",
+				t.from.ID, t.to.ID, t.what, changed, t.bed.explain(t.from, t.to, t.what))
+		case elapsed-changed > silence:
+			return changed
+		}
+	}
+}
+
+// LostNothing holds that every byte sent so far is answered.
+func (t *Traffic) LostNothing() {
+	t.bed.Helper()
+	sent := t.sent.Load()
+	err := t.bed.Eventually(3*time.Second, func() error {
+		if got := t.Received(); got < sent {
+			return fmt.Errorf("%d of %d packets unanswered", sent-got, sent)
+		}
+		return nil
+	})
+	if err != nil {
+		t.bed.Fatalf("traffic from %s to %s on %s lost packets: %v", t.from.ID, t.to.ID, t.what, err)
+	}
+}
