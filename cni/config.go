@@ -1,0 +1,132 @@
+package cni
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/containernetworking/cni/pkg/types"
+	"github.com/containernetworking/cni/pkg/version"
+)
+
+// Config is the network configuration. Keys that it does not name are the
+// runtime's or other plugins' and are ignored.
+type Config struct {
+	types.PluginConf
+
+	OVSDB      string `json:"ovsdb"`      // ovsdb-server; default unix:/run/openvswitch/db.sock
+	Bridge     string `json:"bridge"`     // default br-weft
+	SubnetFile string `json:"subnetFile"` // the cell's lease; default /run/weft/subnet.json
+	DataDir    string `json:"dataDir"`    // address reservations; default /var/lib/weft/addresses
+	App        string `json:"app"`        // identity of containers that bring none
+	MTU        int    `json:"mtu"`        // bytes; 0: the lease's, and never more than that
+	Ready      string `json:"readyTimeout"`
+
+	// Metadata is what Cloud Foundry's Garden says of the container. It is a
+	// top-level key of the configuration, and absent on DEL.
+	Metadata struct {
+		PolicyGroupID string `json:"policy_group_id"`
+		AppID         string `json:"app_id"`
+	} `json:"metadata"`
+
+	// ReadyTimeout bounds ADD without its undoing; from readyTimeout, default 8s.
+	ReadyTimeout time.Duration `json:"-"`
+}
+
+const (
+	minMTU          = 576 // RFC 791: what every host must take
+	maxMTU          = 65535
+	minReadyTimeout = 100 * time.Millisecond
+	maxReadyTimeout = time.Minute
+)
+
+// A bridge's name is a network device's, and a folder's below dataDir.
+var bridgeName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$`)
+
+// ParseConfig reads and validates the network configuration that a runtime
+// passes on stdin. An error names the key and its value.
+func ParseConfig(stdin []byte) (Config, error) {
+	c := Config{
+		OVSDB: "unix:/run/openvswitch/db.sock", Bridge: "br-weft", SubnetFile: "/run/weft/subnet.json",
+		DataDir: "/var/lib/weft/addresses", Ready: "8s",
+	}
+	if err := json.Unmarshal(stdin, &c); err != nil {
+		return Config{}, undecodable(stdin, err)
+	}
+	if err := c.validate(); err != nil {
+		return Config{}, err
+	}
+	if err := version.ParsePrevResult(&c.PluginConf); err != nil {
+		return Config{}, failure(types.ErrDecodingFailure, fmt.Sprintf("prevResult: %v", err), "")
+	}
+	return c, nil
+}
+
+func (c *Config) validate() error {
+	path, isUnix := strings.CutPrefix(c.OVSDB, "unix:")
+	switch {
+	case !isUnix || !filepath.IsAbs(path):
+		return invalid("ovsdb", c.OVSDB, "must be unix: and an absolute path, such as unix:/run/openvswitch/db.sock")
+	case !bridgeName.MatchString(c.Bridge):
+		return invalid("bridge", c.Bridge, "must be 1 to 15 letters, digits, '-', '_' or '.', beginning with a letter or digit")
+	case !filepath.IsAbs(c.SubnetFile):
+		return invalid("subnetFile", c.SubnetFile, "must be an absolute path")
+	case !filepath.IsAbs(c.DataDir):
+		return invalid("dataDir", c.DataDir, "must be an absolute path")
+	case c.MTU != 0 && (c.MTU < minMTU || c.MTU > maxMTU):
+		return invalid("mtu", c.MTU, fmt.Sprintf("must be 0 (the cell's) or %d to %d", minMTU, maxMTU))
+	}
+	d, err := time.ParseDuration(c.Ready)
+	if err != nil || d < minReadyTimeout || d > maxReadyTimeout {
+		return invalid("readyTimeout", c.Ready, fmt.Sprintf("must be a duration from %s to %s, such as 8s", minReadyTimeout, maxReadyTimeout))
+	}
+	c.ReadyTimeout = d
+	for field, id := range map[string]string{
+		"app": c.App, "metadata.policy_group_id": c.Metadata.PolicyGroupID, "metadata.app_id": c.Metadata.AppID,
+	} {
+		if must := identityProblem(id); must != "" {
+			return invalid(field, id, must)
+		}
+	}
+	return nil
+}
+
+// undecodable names the key whose value has the wrong type.
+func undecodable(stdin []byte, err error) error {
+	var wrong *json.UnmarshalTypeError
+	if !errors.As(err, &wrong) || wrong.Field == "" {
+		return failure(types.ErrDecodingFailure, fmt.Sprintf("network configuration: %v", err), "it must be a JSON object")
+	}
+	// The embedded struct is no key of the document.
+	field := strings.TrimPrefix(wrong.Field, "PluginConf.")
+	return invalid(field, rawAt(stdin, field), "must be a "+plainType(wrong))
+}
+
+// plainType is the JSON name of the type that was wanted.
+func plainType(wrong *json.UnmarshalTypeError) string {
+	switch kind := wrong.Type.Kind().String(); kind {
+	case "struct", "map":
+		return "JSON object"
+	case "int":
+		return "whole number"
+	default:
+		return kind
+	}
+}
+
+// rawAt returns the value of a key such as "metadata.app_id" as it is written.
+func rawAt(document []byte, field string) any {
+	raw := json.RawMessage(document)
+	for _, key := range strings.Split(field, ".") {
+		var object map[string]json.RawMessage
+		if json.Unmarshal(raw, &object) != nil || object[key] == nil {
+			break
+		}
+		raw = object[key]
+	}
+	return string(raw)
+}

@@ -1,0 +1,125 @@
+package cni
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"net/netip"
+	"strings"
+	"unicode"
+
+	"github.com/containernetworking/cni/pkg/types"
+
+	"github.com/weft-sdn/weft/flows"
+	"github.com/weft-sdn/weft/ovsdb"
+)
+
+// Invocation is what a runtime says of the container, apart from the network
+// configuration: CNI_CONTAINERID, CNI_IFNAME, CNI_NETNS and CNI_ARGS.
+type Invocation struct {
+	Container, IfName, NetNS, Args string
+}
+
+// Attachment is everything that ADD will make, decided before anything is
+// touched. IP and MAC are set by At, once an address is reserved.
+type Attachment struct {
+	Container string      // the runtime's id
+	IfName    string      // inside the container
+	NetNS     string      // path of its network namespace
+	HostName  string      // of the host end, which is the port's name
+	App       flows.AppID // "" for a container without identity, which starts isolated
+	MTU       int
+	Bridge    string
+	IP        netip.Addr
+	MAC       flows.MAC
+}
+
+// Plan decides what ADD will make, or refuses. It is pure.
+func Plan(inv Invocation, conf Config, lease Lease) (Attachment, error) {
+	args, err := parseArgs(inv.Args)
+	if err != nil {
+		return Attachment{}, err
+	}
+	mtu := conf.MTU
+	switch {
+	case mtu == 0:
+		mtu = lease.MTU
+	case mtu > lease.MTU:
+		return Attachment{}, invalid("mtu", mtu, fmt.Sprintf("must not exceed %d, which is what the cell's tunnel can carry", lease.MTU))
+	}
+	app, err := identity(conf, args)
+	if err != nil {
+		return Attachment{}, err
+	}
+	return Attachment{
+		Container: inv.Container, IfName: inv.IfName, NetNS: inv.NetNS, HostName: hostName(inv.Container, inv.IfName),
+		App: app, MTU: mtu, Bridge: conf.Bridge,
+	}, nil
+}
+
+// At gives the attachment its address, and the MAC that follows from it.
+func (a Attachment) At(ip netip.Addr) Attachment {
+	a.IP, a.MAC = ip, flows.MACOf(ip)
+	return a
+}
+
+// port is the attachment as the switch's database holds it.
+func (a Attachment) port(bootID string) ovsdb.Port {
+	return ovsdb.Port{
+		Name: a.HostName, Container: a.Container, IfName: a.IfName, App: string(a.App),
+		IP: a.IP, MAC: a.MAC.String(), NetNS: a.NetNS, BootID: bootID,
+	}
+}
+
+// argApp is the key of CNI_ARGS that carries an identity.
+const argApp = "WEFT_APP"
+
+// identity finds whose the container is: what Cloud Foundry says first, then
+// the runtime's arguments, then the configuration. None is an answer too.
+func identity(conf Config, args map[string]string) (flows.AppID, error) {
+	if must := identityProblem(args[argApp]); must != "" {
+		return "", failure(types.ErrInvalidEnvironmentVariables, fmt.Sprintf("CNI_ARGS: %s %q: %s", argApp, args[argApp], must), "")
+	}
+	for _, id := range []string{conf.Metadata.PolicyGroupID, conf.Metadata.AppID, args[argApp], conf.App} {
+		if id != "" {
+			return flows.AppID(id), nil
+		}
+	}
+	return "", nil
+}
+
+const maxIdentity = 255 // bytes
+
+// identityProblem says what an identity must be, or "" if this one is fine.
+func identityProblem(id string) string {
+	odd := func(r rune) bool { return !unicode.IsGraphic(r) || r == unicode.ReplacementChar }
+	if len(id) > maxIdentity || strings.ContainsFunc(id, odd) || strings.TrimSpace(id) != id {
+		return fmt.Sprintf("must be at most %d bytes of printable text without spaces around it", maxIdentity)
+	}
+	return ""
+}
+
+// parseArgs reads CNI_ARGS, "K=V;K=V". Keys that are not ours are the
+// runtime's business.
+func parseArgs(text string) (map[string]string, error) {
+	args := map[string]string{}
+	for pair := range strings.SplitSeq(text, ";") {
+		if pair == "" {
+			continue
+		}
+		key, value, ok := strings.Cut(pair, "=")
+		if !ok {
+			return nil, failure(types.ErrInvalidEnvironmentVariables, fmt.Sprintf("CNI_ARGS: %q: must be KEY=VALUE, separated by semicolons", pair), "")
+		}
+		args[key] = value
+	}
+	return args, nil
+}
+
+// hostName derives the host end's name from the container and its interface,
+// so that DEL finds it from those alone: 13 letters and digits, which OVS
+// prints without quotes.
+func hostName(container, ifName string) string {
+	sum := sha256.Sum256([]byte(container + "\n" + ifName))
+	return "c" + hex.EncodeToString(sum[:6])
+}

@@ -1,0 +1,40 @@
+package cni
+
+import (
+	"context"
+	"fmt"
+	"slices"
+)
+
+// step is one thing that ADD does, and how it is taken back. A step that fails
+// leaves nothing of its own; undo may find nothing to do.
+type step struct {
+	name string
+	do   func(context.Context) error
+	undo func(context.Context) error // nil: there is nothing to take back
+}
+
+// run takes the steps in order. If one fails, all of those before it are undone
+// in reverse, in time of their own: ctx may be what ended. The error is a
+// *types.Error.
+func run(ctx context.Context, steps []step) error {
+	for i, s := range steps {
+		err := s.do(ctx)
+		if err == nil {
+			continue
+		}
+		shown := *coded(CodeAttach, fmt.Errorf("%s: %w", s.name, err))
+		undoing, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
+		defer cancel()
+		for _, before := range slices.Backward(steps[:i]) {
+			if before.undo == nil {
+				continue
+			}
+			if err := before.undo(undoing); err != nil {
+				shown.Details += fmt.Sprintf("; undoing %q failed, run DEL: %v", before.name, err)
+			}
+		}
+		return &shown
+	}
+	return nil
+}
