@@ -1,0 +1,164 @@
+package controller
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"net/netip"
+	"regexp"
+
+	"github.com/weft-sdn/weft/api"
+	"github.com/weft-sdn/weft/flows"
+)
+
+// cellID is what may be the common name of a cell's certificate.
+var cellID = regexp.MustCompile(`^[a-z0-9-]{1,63}$`)
+
+// ValidCell reports what is wrong with a cell id.
+func ValidCell(cell flows.CellID) error {
+	if !cellID.MatchString(string(cell)) {
+		return api.Invalid("cell id %.80q: want 1 to 63 of a-z, 0-9 and '-' (it is the common name of the cell's certificate)", string(cell))
+	}
+	return nil
+}
+
+// Lease gives the cell its overlay subnet, the same one each time.
+func (c *Controller) Lease(ctx context.Context, cell flows.CellID, req api.LeaseRequest) (api.Lease, error) {
+	if err := ValidCell(cell); err != nil {
+		return api.Lease{}, err
+	}
+	vtep, err := c.checkVTEP(req.VTEP)
+	if err != nil {
+		return api.Lease{}, err
+	}
+	revision, err := c.write(ctx, GrantLease{Cell: cell, VTEP: vtep})
+	if err != nil {
+		return api.Lease{}, err
+	}
+	var peer flows.Peer
+	var known bool
+	if err := c.ask(ctx, func(s *State) { peer, known = s.Peer(cell) }); err != nil {
+		return api.Lease{}, err
+	}
+	if !known || peer.VTEP != vtep {
+		return api.Lease{}, api.Unavailable("cell %s: its lease is stored but not in force yet: try again", cell)
+	}
+	if revision != 0 {
+		c.log.Info("lease granted", "cell", cell, "subnet", peer.Lease, "vtep", vtep, "revision", revision)
+	}
+	lease := api.Lease{
+		Cell: string(cell), Subnet: peer.Lease.String(), VNI: uint32(c.overlay.VNI), VXLANPort: c.overlay.VXLANPort,
+	}
+	for _, network := range c.overlay.Networks {
+		lease.Network = append(lease.Network, network.String())
+	}
+	return lease, nil
+}
+
+func (c *Controller) checkVTEP(text string) (netip.Addr, error) {
+	vtep, err := netip.ParseAddr(text)
+	if err != nil || !vtep.Is4() || vtep.IsUnspecified() || vtep.IsMulticast() {
+		return vtep, api.Invalid("vtep %.60q: must be the IPv4 address of the cell's tunnel end (underlay_ip in the agent's configuration)", text)
+	}
+	for _, network := range c.overlay.Networks {
+		if network.Contains(vtep) {
+			return vtep, api.Invalid("vtep %s: lies inside the overlay network %s; it must be an underlay address", vtep, network)
+		}
+	}
+	return vtep, nil
+}
+
+// Open starts the cell's stream; an older stream of the cell ends. The
+// endpoints in hello are in force before the first snapshot is made. Those
+// that cannot be are listed in that snapshot, with reasons.
+func (c *Controller) Open(ctx context.Context, cell flows.CellID, hello api.Hello) (api.Stream, error) {
+	st := &stream{c: c, id: rand.Text(), wake: make(chan struct{}, 1), over: make(chan struct{})}
+	st.restart()
+	st.wake <- struct{}{}
+	var refusal error
+	err := c.ask(ctx, func(s *State) {
+		if refusal = c.mayOpen(s, cell, hello); refusal != nil {
+			return
+		}
+		st.link = c.link(cell)
+		st.link.attach(st, s.Revision())
+		c.step(EndpointsReplaced{Cell: cell, Endpoints: hello.Endpoints})
+	})
+	if err = cmp.Or(refusal, err); err != nil {
+		return nil, err
+	}
+	c.acked.fire() // whoever waits for connected cells now waits for this one too
+	c.log.Info("stream opened", "cell", cell, "stream", st.id, "endpoints", len(hello.Endpoints))
+	return st, nil
+}
+
+// mayOpen says why the cell cannot have a stream now.
+func (c *Controller) mayOpen(s *State, cell flows.CellID, hello api.Hello) error {
+	peer, leased := s.Peer(cell)
+	switch {
+	case c.draining:
+		return api.Unavailable("the controller is stopping")
+	case !leased:
+		return api.Conflict("cell %s has no lease: ask for one first (POST %s/lease)", cell, api.Version)
+	case peer.VTEP.String() != hello.VTEP:
+		return api.Conflict("vtep %.60q: cell %s has its lease for %s: ask for the lease again first (POST %s/lease)", hello.VTEP, cell, peer.VTEP, api.Version)
+	}
+	return nil
+}
+
+// Report changes the endpoints of an open stream. Gone if it has ended. An
+// endpoint that cannot be is refused alone and without an error here: the
+// stream's next message lists it, with the reason.
+func (c *Controller) Report(ctx context.Context, cell flows.CellID, report api.EndpointsReport) error {
+	var gone error
+	err := c.ask(ctx, func(s *State) {
+		if gone = c.current(cell, report.Stream); gone == nil {
+			c.step(EndpointsChanged{Cell: cell, Up: report.Up, Down: report.Down})
+		}
+	})
+	return cmp.Or(gone, err)
+}
+
+// Acknowledge records what the cell's switch holds. Gone if the stream has ended.
+func (c *Controller) Acknowledge(_ context.Context, cell flows.CellID, applied api.Applied) error {
+	if err := c.current(cell, applied.Stream); err != nil {
+		return err
+	}
+	l := c.link(cell)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	st := l.stream
+	switch {
+	case st == nil || st.id != applied.Stream:
+		return ended(cell, applied.Stream)
+	case applied.Seq == 0 || applied.Seq > st.seq:
+		return api.Invalid("seq %d: the stream's last message is %d", applied.Seq, st.seq)
+	case applied.Error != "":
+		l.failure = applied.Error
+		c.log.Warn("the cell could not apply its table", "cell", cell, "seq", applied.Seq, "error", applied.Error)
+		return nil
+	}
+	l.failure = ""
+	if l.paid(applied.Seq, st.revision) {
+		c.acked.fire()
+	}
+	return nil
+}
+
+// current reports Gone unless this is the cell's open stream.
+func (c *Controller) current(cell flows.CellID, id string) error {
+	l := c.link(cell)
+	if l == nil {
+		return ended(cell, id)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.stream == nil || l.stream.id != id {
+		return ended(cell, id)
+	}
+	return nil
+}
+
+func ended(cell flows.CellID, id string) error {
+	return api.Gone("stream %.40q of cell %s has ended: open a new one", id, cell)
+}

@@ -1,0 +1,124 @@
+package controller
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+
+	"github.com/weft-sdn/weft/api"
+	"github.com/weft-sdn/weft/flows"
+)
+
+// CellState is what flows.Compile needs to make the cell's table from scratch.
+// False if the cell has no lease.
+func (s *State) CellState(id flows.CellID) (flows.CellState, bool) {
+	c := s.cells[id]
+	if c == nil {
+		return flows.CellState{}, false
+	}
+	view := flows.CellState{
+		Cell: id, VNI: s.overlay.VNI, Lease: c.peer.Lease, Overlay: s.overlay.Networks,
+		Local: slices.Collect(maps.Values(c.endpoints)),
+	}
+	for other, oc := range s.cells {
+		if other != id {
+			view.Remote = append(view.Remote, oc.peer)
+		}
+	}
+	seen := map[flows.GroupID]bool{}
+	for _, ep := range c.endpoints {
+		if !seen[ep.Group] {
+			seen[ep.Group] = true
+			view.Allow = append(view.Allow, slices.Collect(maps.Values(s.toward[ep.Group]))...)
+		}
+	}
+	return view, true
+}
+
+// Fragments lists the fragments of the cell's table by key, nil if the cell
+// has no lease. They are shared with other cells: never change them.
+func (s *State) Fragments(id flows.CellID) []*flows.Fragment {
+	c := s.cells[id]
+	if c == nil {
+		return nil
+	}
+	list := make([]*flows.Fragment, 0, len(c.fragments)+len(s.cells))
+	for _, f := range c.fragments {
+		list = append(list, f)
+	}
+	for other, oc := range s.cells {
+		if other != id {
+			list = append(list, oc.asPeer)
+		}
+	}
+	slices.SortFunc(list, func(a, b *flows.Fragment) int { return cmp.Compare(a.Key, b.Key) })
+	return list
+}
+
+// Hash is flows.TableHash of the cell's fragments.
+func (s *State) Hash(id flows.CellID) flows.Hash {
+	c := s.cells[id]
+	if c == nil {
+		return flows.Hash{}
+	}
+	return s.peers.Xor(c.asPeer.Hash).Xor(c.hash)
+}
+
+// Revision is that of the last change that Step was given.
+func (s *State) Revision() api.Revision { return s.revision }
+
+// Peer returns the cell's lease. False if it has none.
+func (s *State) Peer(id flows.CellID) (flows.Peer, bool) {
+	c := s.cells[id]
+	if c == nil {
+		return flows.Peer{}, false
+	}
+	return c.peer, true
+}
+
+// Nameless lists the apps that have endpoints but no group id yet.
+func (s *State) Nameless() []flows.AppID { return slices.Sorted(maps.Keys(s.nameless)) }
+
+// lastTouched is the last revision that changed what may reach these apps.
+func (s *State) lastTouched(apps []flows.AppID, floor api.Revision) api.Revision {
+	last := floor
+	for _, app := range apps {
+		if group, has := s.groups[app]; has {
+			last = max(last, s.touched[group])
+		}
+	}
+	return last
+}
+
+// hosting lists the cells that have an endpoint of one of these apps.
+func (s *State) hosting(apps []flows.AppID) []flows.CellID {
+	cells := map[flows.CellID]bool{}
+	for _, app := range apps {
+		for id := range s.hosts[app] {
+			cells[id] = true
+		}
+	}
+	return slices.Collect(maps.Keys(cells))
+}
+
+// The compiler, as State calls it: one object in, one fragment out.
+
+func (s *State) compileBase(own flows.Peer) *flows.Fragment {
+	f := flows.BaseFragment(flows.Base{VNI: s.overlay.VNI, Lease: own.Lease, Overlay: s.overlay.Networks})
+	return &f
+}
+
+func (s *State) compilePeer(peer flows.Peer) *flows.Fragment {
+	f := flows.PeerFragment(s.overlay.VNI, peer)
+	return &f
+}
+
+func (s *State) compileEndpoint(ep flows.Endpoint) *flows.Fragment {
+	f := flows.EndpointFragment(ep)
+	return &f
+}
+
+func (s *State) compilePolicies(to flows.GroupID, rules []flows.Rule) *flows.Fragment {
+	f := flows.PolicyFragment(to, rules)
+	return &f
+}

@@ -1,0 +1,105 @@
+package gormstore
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/netip"
+
+	"github.com/weft-sdn/weft/controller"
+	"github.com/weft-sdn/weft/flows"
+)
+
+// body is what one write did, as the change log keeps it: enough to follow,
+// and for people to read who changed what.
+type body struct {
+	Groups []groupBody  `json:"groups,omitempty"` // assigned
+	Add    []policyBody `json:"add,omitempty"`
+	Remove []policyBody `json:"remove,omitempty"`
+	Lease  *leaseBody   `json:"lease,omitempty"` // granted, or moved to another VTEP
+}
+
+type groupBody struct {
+	Group uint16 `json:"group"`
+	App   string `json:"app"`
+}
+
+type policyBody struct {
+	ID        uint64 `json:"id"`
+	From      string `json:"from"`
+	To        string `json:"to"`
+	FromGroup uint16 `json:"from_group"`
+	ToGroup   uint16 `json:"to_group"`
+	Protocol  uint8  `json:"protocol"`
+	First     uint16 `json:"first"`
+	Last      uint16 `json:"last"`
+}
+
+type leaseBody struct {
+	Cell   string `json:"cell"`
+	Subnet string `json:"subnet"`
+	VTEP   string `json:"vtep"`
+}
+
+func (b body) empty() bool {
+	return len(b.Groups) == 0 && len(b.Add) == 0 && len(b.Remove) == 0 && b.Lease == nil
+}
+
+// events are what the write did, for controller.State.
+func (b body) events() ([]controller.Event, error) {
+	var events []controller.Event
+	for _, g := range b.Groups {
+		events = append(events, controller.GroupAssigned{App: flows.AppID(g.App), Group: flows.GroupID(g.Group)})
+	}
+	for _, p := range b.Add {
+		events = append(events, p.event())
+	}
+	for _, p := range b.Remove {
+		events = append(events, controller.PolicyRemoved{ID: flows.PolicyID(p.ID)})
+	}
+	if b.Lease != nil {
+		peer, err := b.Lease.peer()
+		if err != nil {
+			return nil, err
+		}
+		events = append(events, controller.LeaseGranted{Peer: peer})
+	}
+	return events, nil
+}
+
+func (p policyBody) event() controller.PolicyAdded {
+	return controller.PolicyAdded{
+		From: flows.AppID(p.From), To: flows.AppID(p.To),
+		Rule: flows.Rule{
+			Policy: flows.PolicyID(p.ID), From: flows.GroupID(p.FromGroup), To: flows.GroupID(p.ToGroup),
+			Protocol: flows.Protocol(p.Protocol), Ports: flows.PortRange{First: p.First, Last: p.Last},
+		},
+	}
+}
+
+// peer parses a lease's text and holds what allocation promises of it.
+func (l leaseBody) peer() (flows.Peer, error) {
+	subnet, err := netip.ParsePrefix(l.Subnet)
+	if err != nil || !subnet.Addr().Is4() || subnet != subnet.Masked() {
+		return flows.Peer{}, fmt.Errorf("subnet %q: not an IPv4 network", l.Subnet)
+	}
+	vtep, err := netip.ParseAddr(l.VTEP)
+	if err != nil || !vtep.Is4() {
+		return flows.Peer{}, fmt.Errorf("vtep %q: not an IPv4 address", l.VTEP)
+	}
+	cell := flows.CellID(l.Cell)
+	if err := controller.ValidCell(cell); err != nil {
+		return flows.Peer{}, err
+	}
+	return flows.Peer{Cell: cell, VTEP: vtep, Lease: subnet}, nil
+}
+
+func (b body) encode() (string, error) {
+	text, err := json.Marshal(b)
+	return string(text), err
+}
+
+func decodeBody(text string) (body, error) {
+	var b body
+	err := json.Unmarshal([]byte(text), &b)
+	return b, err
+}

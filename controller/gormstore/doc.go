@@ -1,0 +1,12 @@
+// Package gormstore is the controller's database, through gorm: SQLite in one
+// file, write-ahead log, synchronous=FULL, so what Write returned survives a
+// kill of the process and of the machine.
+//
+// A write is one transaction: it takes the lock row, validates, allocates ids,
+// appends one row to the change log, numbers it and commits. The number is
+// taken under the lock, so the log's order is the order of the commits, and a
+// reader that has seen revision n has seen every one before it.
+//
+// Start reading at Write (write.go). Load (load.go) trusts no row: one that a
+// hand has broken is reported and skipped.
+package gormstore

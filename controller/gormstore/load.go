@@ -1,0 +1,170 @@
+package gormstore
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"net/netip"
+	"strconv"
+
+	"gorm.io/gorm"
+
+	"github.com/weft-sdn/weft/api"
+	"github.com/weft-sdn/weft/controller"
+	"github.com/weft-sdn/weft/flows"
+)
+
+// loading collects what Load finds.
+type loading struct {
+	controller.Snapshot
+	apps     map[flows.GroupID]flows.AppID
+	networks []netip.Prefix
+	peers    []flows.Peer
+}
+
+// Load reads everything, in one transaction. It trusts no row: those that make
+// no sense are in Faults, and the rest is as if they were not there.
+func (s *Store) Load(ctx context.Context) (controller.Snapshot, error) {
+	l := &loading{apps: map[flows.GroupID]flows.AppID{}, networks: s.Networks}
+	err := s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		var lock lockRow
+		if err := tx.First(&lock, 1).Error; err != nil {
+			return fmt.Errorf("reading the lock row: %w", err)
+		}
+		l.Revision = api.Revision(lock.Revision)
+		for _, part := range []struct {
+			query string
+			row   func(cells []any) error
+		}{
+			{"SELECT id, app FROM `groups` ORDER BY id", l.group},
+			{"SELECT id, source_group, destination_group, protocol, first_port, last_port FROM policies ORDER BY id", l.policy},
+			{"SELECT cell, subnet, vtep FROM leases ORDER BY cell", l.lease},
+		} {
+			if err := l.each(tx, part.query, part.row); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return controller.Snapshot{}, fmt.Errorf("loading the database: %w", err)
+	}
+	return l.Snapshot, nil
+}
+
+// each gives every row of a query to parse, column values as the driver has
+// them, and collects its complaints.
+func (l *loading) each(tx *gorm.DB, query string, parse func([]any) error) error {
+	rows, err := tx.Raw(query).Rows()
+	if err != nil {
+		return fmt.Errorf("%s: %w", query, err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		values, err := scan(rows)
+		if err != nil {
+			return fmt.Errorf("%s: %w", query, err)
+		}
+		if err := parse(values); err != nil {
+			l.Faults = append(l.Faults, err)
+		}
+	}
+	return rows.Err()
+}
+
+func scan(rows *sql.Rows) ([]any, error) {
+	names, err := rows.Columns()
+	if err != nil {
+		return nil, err
+	}
+	values, into := make([]any, len(names)), make([]any, len(names))
+	for i := range values {
+		into[i] = &values[i]
+	}
+	return values, rows.Scan(into...)
+}
+
+func (l *loading) group(row []any) error {
+	id, err := integer("id", row[0], uint64(MaxGroup))
+	if err != nil {
+		return fmt.Errorf("groups: app %q: %w", text(row[1]), err)
+	}
+	app := flows.AppID(text(row[1]))
+	if app == "" {
+		return fmt.Errorf("groups: id %d: it has no app", id)
+	}
+	l.apps[flows.GroupID(id)] = app
+	l.Events = append(l.Events, controller.GroupAssigned{App: app, Group: flows.GroupID(id)})
+	return nil
+}
+
+func (l *loading) policy(row []any) error {
+	id, err := integer("id", row[0], 1<<60-1)
+	if err != nil {
+		return fmt.Errorf("policies: %w", err)
+	}
+	var n [5]uint64
+	for i, column := range []struct {
+		name string
+		most uint64
+	}{{"source_group", uint64(MaxGroup)}, {"destination_group", uint64(MaxGroup)}, {"protocol", 255}, {"first_port", 65535}, {"last_port", 65535}} {
+		if n[i], err = integer(column.name, row[1+i], column.most); err != nil {
+			return fmt.Errorf("policies: id %d: %w", id, err)
+		}
+	}
+	p := policyBody{
+		ID: id, FromGroup: uint16(n[0]), ToGroup: uint16(n[1]), Protocol: uint8(n[2]), First: uint16(n[3]), Last: uint16(n[4]),
+		From: string(l.apps[flows.GroupID(n[0])]), To: string(l.apps[flows.GroupID(n[1])]),
+	}
+	switch protocol := flows.Protocol(p.Protocol); {
+	case p.From == "" || p.To == "":
+		return fmt.Errorf("policies: id %d: source_group %d or destination_group %d is no app's", id, p.FromGroup, p.ToGroup)
+	case protocol != flows.TCP && protocol != flows.UDP:
+		return fmt.Errorf("policies: id %d: protocol %d: neither tcp (6) nor udp (17)", id, p.Protocol)
+	case p.First > p.Last:
+		return fmt.Errorf("policies: id %d: first_port %d is above last_port %d", id, p.First, p.Last)
+	}
+	l.Events = append(l.Events, p.event())
+	return nil
+}
+
+func (l *loading) lease(row []any) error {
+	stored := leaseBody{Cell: text(row[0]), Subnet: text(row[1]), VTEP: text(row[2])}
+	peer, err := stored.peer()
+	if err == nil {
+		err = inside(peer.Lease, l.networks)
+	}
+	if err != nil {
+		return fmt.Errorf("leases: cell %q: %w", stored.Cell, err)
+	}
+	for _, other := range l.peers {
+		if other.Lease.Overlaps(peer.Lease) || other.VTEP == peer.VTEP {
+			return fmt.Errorf("leases: cell %q: %s at %s collides with cell %s: %s at %s", peer.Cell, peer.Lease, peer.VTEP, other.Cell, other.Lease, other.VTEP)
+		}
+	}
+	l.peers = append(l.peers, peer)
+	l.Events = append(l.Events, controller.LeaseGranted{Peer: peer})
+	return nil
+}
+
+// text reads a column as text, whatever type a hand gave its value.
+func text(value any) string {
+	switch v := value.(type) {
+	case nil:
+		return ""
+	case string:
+		return v
+	case []byte:
+		return string(v)
+	}
+	return fmt.Sprint(value)
+}
+
+// integer reads a column as a number from 1 to most.
+func integer(name string, value any, most uint64) (uint64, error) {
+	n, err := strconv.ParseUint(text(value), 10, 64)
+	if err != nil || n == 0 || n > most {
+		return 0, fmt.Errorf("%s %q: want a number from 1 to %d", name, text(value), most)
+	}
+	return n, nil
+}

@@ -1,0 +1,122 @@
+package gormstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+
+	"github.com/weft-sdn/weft/api"
+	"github.com/weft-sdn/weft/controller"
+)
+
+// write is one transaction under way.
+type write struct {
+	*Store
+	tx   *gorm.DB
+	lock lockRow
+	did  body
+}
+
+// Write does all that the command says or nothing, and returns when it is
+// durable. Zero: nothing had to change, and nothing was logged.
+func (s *Store) Write(ctx context.Context, cmd controller.Command) (api.Revision, error) {
+	select { // writers queue here, in order and without polling, not at SQLite's lock
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	case <-s.turn:
+		defer func() { s.turn <- struct{}{} }()
+	}
+	var revision api.Revision
+	var partial error // what could not be done, beside what was
+	err := s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		w := &write{Store: s, tx: tx}
+		if err := tx.Clauses(clause.Locking{Strength: "UPDATE"}).First(&w.lock, 1).Error; err != nil {
+			return fmt.Errorf("taking the lock row: %w", err)
+		}
+		by, err := w.run(cmd)
+		if errors.As(err, new(partly)) {
+			partial = errors.Unwrap(err)
+		} else if err != nil {
+			return err
+		}
+		revision, err = w.log(by)
+		return err
+	})
+	if err != nil {
+		return 0, classify(err)
+	}
+	return revision, partial
+}
+
+// partly is an error of a command that did a part, and wants it kept.
+type partly struct{ error }
+
+// Unwrap returns what could not be done.
+func (p partly) Unwrap() error { return p.error }
+
+func (w *write) run(cmd controller.Command) (by string, err error) {
+	switch cmd := cmd.(type) {
+	case controller.AddPolicies:
+		return cmd.By, w.addPolicies(cmd.Policies)
+	case controller.RemovePolicies:
+		return cmd.By, w.removePolicies(cmd.Policies)
+	case controller.AssignGroups:
+		return "controller", w.assignGroups(cmd.Apps)
+	case controller.GrantLease:
+		return string(cmd.Cell), w.grantLease(cmd.Cell, cmd.VTEP)
+	}
+	return "", fmt.Errorf("unknown command %T", cmd)
+}
+
+// log numbers what was done and appends it to the change log. Zero: nothing was.
+func (w *write) log(by string) (api.Revision, error) {
+	if w.did.empty() {
+		return 0, nil
+	}
+	text, err := w.did.encode()
+	if err != nil {
+		return 0, err
+	}
+	w.lock.Revision++
+	if err := w.tx.Save(&w.lock).Error; err != nil {
+		return 0, fmt.Errorf("numbering the change: %w", err)
+	}
+	row := changeRow{Revision: w.lock.Revision, At: w.Now().UnixMilli(), By: by, Body: text}
+	if err := w.tx.Create(&row).Error; err != nil {
+		return 0, fmt.Errorf("appending to the change log: %w", err)
+	}
+	return api.Revision(w.lock.Revision), nil
+}
+
+// classify gives an error of the database itself its kind: it may pass.
+func classify(err error) error {
+	var known *api.Error
+	if errors.As(err, &known) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return api.Unavailable("database: %w", err)
+}
+
+// Changes reads what the log has after a revision, in its order. An entry that
+// cannot be read is reported and stands for no change.
+func (s *Store) Changes(ctx context.Context, after api.Revision) ([]controller.Change, error) {
+	var rows []changeRow
+	err := s.db.WithContext(ctx).Where("revision > ?", uint64(after)).Order("revision").Limit(1000).Find(&rows).Error
+	if err != nil {
+		return nil, fmt.Errorf("reading the change log after revision %d: %w", after, err)
+	}
+	changes := make([]controller.Change, 0, len(rows))
+	for _, row := range rows {
+		change := controller.Change{Revision: api.Revision(row.Revision)}
+		if did, err := decodeBody(row.Body); err != nil {
+			s.Log.Error("skipped a broken row of the change log", "revision", row.Revision, "error", err)
+		} else if change.Events, err = did.events(); err != nil {
+			s.Log.Error("skipped a broken row of the change log", "revision", row.Revision, "error", err)
+		}
+		changes = append(changes, change)
+	}
+	return changes, nil
+}

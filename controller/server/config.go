@@ -1,0 +1,134 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"path/filepath"
+
+	"github.com/weft-sdn/weft/api"
+	"github.com/weft-sdn/weft/controller"
+	"github.com/weft-sdn/weft/controller/gormstore"
+	"github.com/weft-sdn/weft/flows"
+)
+
+// Config is everything that a controller has to be told. The yaml key of each
+// field is given.
+type Config struct {
+	Listen         string       // listen: host:port of the external API; port 0: any free one
+	InternalListen string       // internal_listen: host:port for agents
+	InternalTLS    api.KeyFiles // internal_tls: cert_file, key_file, ca_file
+	Database       string       // database: sqlite:///absolute/path
+	AuthMode       string       // auth.mode: token
+	TokenFile      string       // auth.token_file: created at first start
+	Networks       []string     // network: overlay networks, CIDR
+	SubnetPrefix   int          // subnet_prefix_length: bits of a cell's lease
+	VNI            uint32       // vni: 1 to 16777215
+	VXLANPort      int          // vxlan_port: UDP
+	LogLevel       string       // log_level: debug, info, warn or error
+}
+
+// Default is the configuration of a file that names only what has no default:
+// internal_tls.
+func Default() Config {
+	return Config{
+		Listen:         "127.0.0.1:4002",
+		InternalListen: "127.0.0.1:4003",
+		Database:       "sqlite:///var/lib/weft/weft.db",
+		AuthMode:       "token",
+		TokenFile:      "/var/lib/weft/token",
+		Networks:       []string{"10.255.0.0/16"},
+		SubnetPrefix:   24,
+		VNI:            1,
+		VXLANPort:      4789,
+		LogLevel:       "info",
+	}
+}
+
+// Level is LogLevel as slog has it; info if it is not valid.
+func (c Config) Level() slog.Level {
+	var level slog.Level
+	if level.UnmarshalText([]byte(c.LogLevel)) != nil {
+		return slog.LevelInfo
+	}
+	return level
+}
+
+// Validate reports all faults at once, each with its key, its value and what
+// the value must be.
+func (c Config) Validate() error {
+	_, err := c.overlay()
+	return err
+}
+
+// overlay is the part of a valid configuration that the controller itself needs.
+func (c Config) overlay() (controller.Overlay, error) {
+	var faults []error
+	fault := func(key string, value any, must string) {
+		faults = append(faults, fmt.Errorf("%s %q: %s", key, fmt.Sprint(value), must))
+	}
+	for key, value := range map[string]string{"listen": c.Listen, "internal_listen": c.InternalListen} {
+		if _, _, err := net.SplitHostPort(value); err != nil {
+			fault(key, value, "must be host:port, such as 127.0.0.1:4002")
+		}
+	}
+	for key, value := range map[string]string{
+		"internal_tls.cert_file": c.InternalTLS.Cert, "internal_tls.key_file": c.InternalTLS.Key, "internal_tls.ca_file": c.InternalTLS.CA,
+	} {
+		if value == "" {
+			fault(key, value, "must name a PEM file; weft-controller init makes all of them")
+		}
+	}
+	if _, err := gormstore.ParseDSN(c.Database); err != nil {
+		fault("database", c.Database, err.Error())
+	}
+	if c.AuthMode != "token" {
+		fault("auth.mode", c.AuthMode, "this version knows only token")
+	}
+	if !filepath.IsAbs(c.TokenFile) {
+		fault("auth.token_file", c.TokenFile, "must be an absolute path; the file is created at first start")
+	}
+	if c.VNI == 0 || c.VNI >= 1<<24 {
+		fault("vni", c.VNI, "must be 1 to 16777215")
+	}
+	if c.VXLANPort < 1 || c.VXLANPort > 65535 {
+		fault("vxlan_port", c.VXLANPort, "must be a UDP port, 1 to 65535")
+	}
+	if !map[string]bool{"debug": true, "info": true, "warn": true, "error": true}[c.LogLevel] {
+		fault("log_level", c.LogLevel, "must be debug, info, warn or error")
+	}
+	networks := c.networks(fault)
+	return controller.Overlay{
+		Networks: networks, SubnetPrefix: c.SubnetPrefix, VNI: flows.VNI(c.VNI), VXLANPort: uint16(c.VXLANPort),
+	}, errors.Join(faults...)
+}
+
+// networks parses network and checks it against subnet_prefix_length.
+func (c Config) networks(fault func(key string, value any, must string)) []netip.Prefix {
+	if len(c.Networks) == 0 {
+		fault("network", "", "must list at least one overlay network, such as [10.255.0.0/16]")
+	}
+	if c.SubnetPrefix < 8 || c.SubnetPrefix > 30 {
+		fault("subnet_prefix_length", c.SubnetPrefix, "must be 8 to 30")
+	}
+	var networks []netip.Prefix
+	for _, text := range c.Networks {
+		network, err := netip.ParsePrefix(text)
+		switch {
+		case err != nil || !network.Addr().Is4() || network != network.Masked():
+			fault("network", text, "must be an IPv4 network such as 10.255.0.0/16, without host bits")
+			continue
+		case network.Bits() >= c.SubnetPrefix:
+			fault("network", text, fmt.Sprintf("must be larger than one cell's subnet (subnet_prefix_length %d)", c.SubnetPrefix))
+		}
+		for _, other := range networks {
+			if other.Overlaps(network) {
+				fault("network", text, fmt.Sprintf("overlaps %s", other))
+			}
+		}
+		networks = append(networks, network)
+	}
+	return networks
+}

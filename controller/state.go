@@ -1,0 +1,241 @@
+package controller
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/weft-sdn/weft/api"
+	"github.com/weft-sdn/weft/flows"
+)
+
+// State is everything that the fleet's flow tables depend on, with the
+// fragments already compiled. It changes by Step alone, and one goroutine owns
+// it. A fragment is a pure function of one object, so the order in which
+// events came leaves no trace: CellState compiled from scratch is the same
+// table, which a property test holds.
+type State struct {
+	overlay  Overlay
+	revision api.Revision // of the last Change
+	groups   map[flows.AppID]flows.GroupID
+	apps     map[flows.GroupID]flows.AppID
+	policies map[flows.PolicyID]PolicyAdded
+	toward   map[flows.GroupID]map[flows.PolicyID]flows.Rule // policies by destination
+	touched  map[flows.GroupID]api.Revision                  // last change of the policies toward a group
+	cells    map[flows.CellID]*cell
+	hosts    map[flows.AppID]map[flows.CellID]int // endpoints per app and cell, never 0
+	nameless map[flows.AppID]struct{}             // with endpoints but no group id
+	judges   map[flows.GroupID]*flows.Fragment    // compiled once for all cells that host the group
+	peers    flows.Hash                           // XOR of all cells' peer fragments
+
+	// What the event being applied has touched so far.
+	dirty map[flows.CellID]*Dirty
+	stale map[flows.GroupID]struct{} // policy fragments to compile again
+}
+
+// cell is one cell's part of State.
+type cell struct {
+	peer      flows.Peer
+	asPeer    *flows.Fragment                       // what every other cell has of this one
+	fragments map[flows.FragmentKey]*flows.Fragment // base, endpoints, policies; not the peers
+	hash      flows.Hash                            // XOR of fragments
+	endpoints map[string]flows.Endpoint             // by container id
+	addresses map[netip.Addr]string                 // container id by address
+	ports     map[flows.OFPort]string               // container id by ofport
+	refused   map[string]refusal                    // by container id
+}
+
+// NewState returns the state of an empty overlay.
+func NewState(overlay Overlay) *State {
+	return &State{
+		overlay:  overlay,
+		groups:   map[flows.AppID]flows.GroupID{},
+		apps:     map[flows.GroupID]flows.AppID{},
+		policies: map[flows.PolicyID]PolicyAdded{},
+		toward:   map[flows.GroupID]map[flows.PolicyID]flows.Rule{},
+		touched:  map[flows.GroupID]api.Revision{},
+		cells:    map[flows.CellID]*cell{},
+		hosts:    map[flows.AppID]map[flows.CellID]int{},
+		nameless: map[flows.AppID]struct{}{},
+		judges:   map[flows.GroupID]*flows.Fragment{},
+		dirty:    map[flows.CellID]*Dirty{},
+		stale:    map[flows.GroupID]struct{}{},
+	}
+}
+
+// Step applies one event and returns what it changed in which cells' tables,
+// by cell. It reads no clock, no disk and no network: same events, same State.
+// Events about a cell without a lease change nothing.
+func (s *State) Step(ev Event) []Dirty {
+	s.apply(ev)
+	for group := range s.stale {
+		s.compile(group)
+	}
+	clear(s.stale)
+	changed := make([]Dirty, 0, len(s.dirty))
+	for _, d := range s.dirty {
+		changed = append(changed, *d)
+	}
+	clear(s.dirty)
+	slices.SortFunc(changed, func(a, b Dirty) int { return strings.Compare(string(a.Cell), string(b.Cell)) })
+	return changed
+}
+
+func (s *State) apply(ev Event) {
+	switch ev := ev.(type) {
+	case Change:
+		s.revision = ev.Revision
+		for _, each := range ev.Events {
+			s.apply(each)
+		}
+	case GroupAssigned:
+		s.assign(ev.App, ev.Group)
+	case PolicyAdded:
+		s.allow(ev)
+	case PolicyRemoved:
+		s.revoke(ev.ID)
+	case LeaseGranted:
+		s.grant(ev.Peer)
+	case EndpointsReplaced:
+		if c := s.cells[ev.Cell]; c != nil {
+			s.replaceEndpoints(c, ev.Endpoints)
+		}
+	case EndpointsChanged:
+		if c := s.cells[ev.Cell]; c != nil {
+			s.changeEndpoints(c, ev.Up, ev.Down)
+		}
+	default:
+		panic(fmt.Sprintf("controller: unknown event %T", ev))
+	}
+}
+
+// assign gives an app its group id. An app keeps its first one.
+func (s *State) assign(app flows.AppID, group flows.GroupID) {
+	if _, has := s.groups[app]; has {
+		return
+	}
+	s.groups[app], s.apps[group] = group, app
+	delete(s.nameless, app)
+	s.stale[group] = struct{}{}
+	for id := range s.hosts[app] {
+		c := s.cells[id]
+		for _, ep := range c.endpoints {
+			if ep.App == app {
+				ep.Group = group
+				c.endpoints[ep.Container] = ep
+				s.set(c, s.compileEndpoint(ep))
+			}
+		}
+	}
+}
+
+func (s *State) allow(p PolicyAdded) {
+	s.policies[p.Rule.Policy] = p
+	rules := s.toward[p.Rule.To]
+	if rules == nil {
+		rules = map[flows.PolicyID]flows.Rule{}
+		s.toward[p.Rule.To] = rules
+	}
+	rules[p.Rule.Policy] = p.Rule
+	s.touch(p.Rule.To)
+}
+
+func (s *State) revoke(id flows.PolicyID) {
+	p, known := s.policies[id]
+	if !known {
+		return
+	}
+	delete(s.policies, id)
+	delete(s.toward[p.Rule.To], id)
+	if len(s.toward[p.Rule.To]) == 0 {
+		delete(s.toward, p.Rule.To)
+	}
+	s.touch(p.Rule.To)
+}
+
+func (s *State) touch(group flows.GroupID) {
+	s.touched[group] = s.revision
+	s.stale[group] = struct{}{}
+}
+
+// grant adds a cell, or moves its tunnel end. Every other cell learns of it.
+func (s *State) grant(peer flows.Peer) {
+	c := s.cells[peer.Cell]
+	switch {
+	case c == nil:
+		c = &cell{
+			fragments: map[flows.FragmentKey]*flows.Fragment{},
+			endpoints: map[string]flows.Endpoint{},
+			addresses: map[netip.Addr]string{},
+			ports:     map[flows.OFPort]string{},
+			refused:   map[string]refusal{},
+		}
+		s.cells[peer.Cell] = c
+	case c.peer == peer:
+		return
+	default:
+		s.peers = s.peers.Xor(c.asPeer.Hash)
+	}
+	c.peer, c.asPeer = peer, s.compilePeer(peer)
+	s.peers = s.peers.Xor(c.asPeer.Hash)
+	s.set(c, s.compileBase(peer))
+	for id := range s.cells {
+		if id != peer.Cell {
+			s.mark(id).Set[c.asPeer.Key] = c.asPeer
+		}
+	}
+}
+
+// compile makes a group's policy fragment again and gives it to every cell
+// that hosts the group's app. A group nobody hosts or nobody may reach has none.
+func (s *State) compile(group flows.GroupID) {
+	app, known := s.apps[group]
+	hosts := s.hosts[app]
+	if !known || len(hosts) == 0 {
+		delete(s.judges, group)
+		return
+	}
+	var fragment *flows.Fragment
+	if rules := s.toward[group]; len(rules) > 0 {
+		fragment = s.compilePolicies(group, slices.Collect(maps.Values(rules)))
+		s.judges[group] = fragment
+	} else {
+		delete(s.judges, group)
+	}
+	for id := range hosts {
+		s.put(s.cells[id], flows.PolicyKey(group), fragment)
+	}
+}
+
+// set gives a cell a fragment in place of the one with the same key.
+func (s *State) set(c *cell, f *flows.Fragment) { s.put(c, f.Key, f) }
+
+// put is set, or with nil takes the fragment away. What is equal stays.
+func (s *State) put(c *cell, key flows.FragmentKey, f *flows.Fragment) {
+	had := c.fragments[key]
+	switch {
+	case had == nil && f == nil, had != nil && f != nil && had.Hash == f.Hash:
+		return
+	case f == nil:
+		delete(c.fragments, key)
+	default:
+		c.fragments[key] = f
+		c.hash = c.hash.Xor(f.Hash)
+	}
+	if had != nil {
+		c.hash = c.hash.Xor(had.Hash)
+	}
+	s.mark(c.peer.Cell).Set[key] = f
+}
+
+// mark returns the cell's entry in what this event changed.
+func (s *State) mark(id flows.CellID) *Dirty {
+	d := s.dirty[id]
+	if d == nil {
+		d = &Dirty{Cell: id, Set: map[flows.FragmentKey]*flows.Fragment{}}
+		s.dirty[id] = d
+	}
+	return d
+}

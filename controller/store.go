@@ -1,0 +1,60 @@
+package controller
+
+import (
+	"context"
+	"net/netip"
+
+	"github.com/weft-sdn/weft/api"
+	"github.com/weft-sdn/weft/flows"
+)
+
+// Store is the database: policies, groups, leases, and the log of what changed
+// them. Package gormstore implements it. Errors carry a kind of package api.
+type Store interface {
+	// Load reads everything, consistent at one revision.
+	Load(ctx context.Context) (Snapshot, error)
+	// Changes reads what the log has after a revision, in its order.
+	Changes(ctx context.Context, after api.Revision) ([]Change, error)
+	// Write does all that the command says or nothing, and returns when it is
+	// durable and in the log. Zero: nothing had to change, and nothing was logged.
+	Write(ctx context.Context, cmd Command) (api.Revision, error)
+	// Healthy reports whether the database answers.
+	Healthy(ctx context.Context) error
+}
+
+// Snapshot is the database at one revision.
+type Snapshot struct {
+	Change
+	Faults []error // rows that make no sense: skipped, for an operator to repair
+}
+
+// Command is one write.
+type Command interface{ command() }
+
+// AddPolicies adds those that do not exist yet, with group ids for the apps
+// that have none. Ids in it are ignored.
+type AddPolicies struct {
+	Policies []api.Policy
+	By       string // who asked
+}
+
+// RemovePolicies removes those that exist.
+type RemovePolicies struct {
+	Policies []api.Policy
+	By       string
+}
+
+// AssignGroups gives group ids to the apps that have none. When they run out,
+// the first apps still get theirs, and the error says so.
+type AssignGroups struct{ Apps []flows.AppID }
+
+// GrantLease gives a cell its overlay subnet, or records its new VTEP.
+type GrantLease struct {
+	Cell flows.CellID
+	VTEP netip.Addr // IPv4
+}
+
+func (AddPolicies) command()    {}
+func (RemovePolicies) command() {}
+func (AssignGroups) command()   {}
+func (GrantLease) command()     {}

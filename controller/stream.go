@@ -1,0 +1,157 @@
+package controller
+
+import (
+	"context"
+	"maps"
+	"slices"
+
+	"github.com/weft-sdn/weft/api"
+	"github.com/weft-sdn/weft/flows"
+)
+
+// maxPending bounds what a stream holds back for a slow reader, in fragments
+// (pointers to shared ones). Beyond it the reader gets a snapshot instead.
+const maxPending = 4096
+
+// stream is one agent's stream. What the agent has not been sent is merged
+// here by fragment, the latest winning, so a slow reader costs bounded memory
+// and never blocks the loop.
+type stream struct {
+	c    *Controller
+	link *link
+	id   string
+	wake chan struct{} // holds one token when there may be something to send
+	over chan struct{} // closed when the stream has ended
+
+	// Guarded by link.mu.
+	seq      uint64 // of the last message
+	snapshot bool   // the next message is one
+	pending  map[flows.FragmentKey]*flows.Fragment
+	refused  *[]api.Refusal // to be sent; nil: unchanged
+	revision api.Revision   // of the table with pending
+	hash     flows.Hash     // of the table with pending
+}
+
+// offer merges a change into what is to be sent. The caller holds link.mu.
+func (st *stream) offer(d Dirty, s *State) {
+	st.revision, st.hash = s.Revision(), s.Hash(d.Cell)
+	if !st.snapshot {
+		maps.Copy(st.pending, d.Set)
+		if d.Refused {
+			refused := s.Refused(d.Cell)
+			st.refused = &refused
+		}
+		if len(st.pending) > maxPending {
+			st.restart()
+		}
+	}
+	select {
+	case st.wake <- struct{}{}:
+	default:
+	}
+}
+
+// restart makes the next message a snapshot. The caller holds link.mu.
+func (st *stream) restart() {
+	st.snapshot, st.pending, st.refused = true, map[flows.FragmentKey]*flows.Fragment{}, nil
+}
+
+// Next returns the next message, when there is one.
+func (st *stream) Next(ctx context.Context) (api.Message, error) {
+	for {
+		select {
+		case <-st.over:
+			return api.Message{}, ended(st.link.cell, st.id)
+		case <-ctx.Done():
+			return api.Message{}, ctx.Err()
+		case <-st.wake:
+		}
+		msg, err := st.take(ctx)
+		if msg.Type != "" || err != nil {
+			return msg, err
+		}
+	}
+}
+
+// take makes a message of what is pending. Without a type: nothing is.
+func (st *stream) take(ctx context.Context) (api.Message, error) {
+	st.link.mu.Lock()
+	if st.snapshot {
+		st.link.mu.Unlock()
+		return st.takeSnapshot(ctx)
+	}
+	defer st.link.mu.Unlock()
+	if len(st.pending) == 0 && st.refused == nil {
+		return api.Message{}, nil
+	}
+	msg := st.number(api.TypeDelta)
+	msg.Refused = st.refused
+	for _, key := range slices.Sorted(maps.Keys(st.pending)) {
+		if f := st.pending[key]; f != nil {
+			msg.Set = append(msg.Set, api.FragmentToWire(*f))
+		} else {
+			msg.Remove = append(msg.Remove, string(key))
+		}
+	}
+	clear(st.pending)
+	st.refused = nil
+	return msg, nil
+}
+
+// takeSnapshot asks the loop for the whole table, so that no change slips
+// between the table and what is merged from then on.
+func (st *stream) takeSnapshot(ctx context.Context) (api.Message, error) {
+	var msg api.Message
+	var fragments []*flows.Fragment
+	err := st.c.ask(ctx, func(s *State) {
+		st.link.mu.Lock()
+		defer st.link.mu.Unlock()
+		fragments = s.Fragments(st.link.cell)
+		st.restart()
+		st.snapshot = false
+		st.revision, st.hash = s.Revision(), s.Hash(st.link.cell)
+		msg = st.number(api.TypeSnapshot)
+		msg.Stream = st.id
+		if refused := s.Refused(st.link.cell); len(refused) > 0 {
+			msg.Refused = &refused
+		}
+	})
+	if err != nil {
+		return api.Message{}, err
+	}
+	msg.Set = make([]api.Fragment, 0, len(fragments))
+	for _, f := range fragments {
+		msg.Set = append(msg.Set, api.FragmentToWire(*f))
+	}
+	return msg, nil
+}
+
+// number starts the next message of the stream. The caller holds link.mu.
+func (st *stream) number(kind string) api.Message {
+	st.seq++
+	if st.link.stream == st { // a stream that was replaced carries no debts
+		st.link.sent(st.seq)
+	}
+	return api.Message{Type: kind, Seq: st.seq, Revision: uint64(st.revision), Hash: st.hash.String()}
+}
+
+// Close ends the stream. The cell's endpoints stay known: its containers run
+// on, and the next hello says what became of them.
+func (st *stream) Close() {
+	st.link.mu.Lock()
+	current := st.link.stream == st
+	if current {
+		st.end()
+	}
+	st.link.mu.Unlock()
+	if current {
+		st.c.log.Info("stream closed", "cell", st.link.cell, "stream", st.id)
+		st.c.acked.fire() // who waits for connected cells waits for one less
+	}
+}
+
+// end detaches the stream from its link. The caller holds link.mu.
+func (st *stream) end() {
+	st.link.stream = nil
+	close(st.over)
+}
