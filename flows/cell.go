@@ -61,6 +61,20 @@ func ParseProtocol(name string) (Protocol, error) {
 	return 0, fmt.Errorf("protocol %q: must be tcp or udp", name)
 }
 
+// MarshalText writes the name that String returns; it fails for other protocols.
+func (p Protocol) MarshalText() ([]byte, error) {
+	if _, err := ParseProtocol(p.String()); err != nil {
+		return nil, err
+	}
+	return []byte(p.String()), nil
+}
+
+// UnmarshalText reads a name as ParseProtocol does.
+func (p *Protocol) UnmarshalText(text []byte) (err error) {
+	*p, err = ParseProtocol(string(text))
+	return err
+}
+
 // PortRange is an inclusive range of destination ports, 1 <= First <= Last.
 type PortRange struct{ First, Last uint16 }
 

@@ -34,11 +34,13 @@ func (b *Bridge) NameTables(names map[uint8]string) {
 	b.Vsctl(args[1:]...)
 }
 
-// AddTunnel adds a flow-based VXLAN port with the Group Policy extension.
+// AddTunnel adds a flow-based VXLAN port with the Group Policy extension. Its
+// UDP port is not 4789: OVS's userspace loses a GBP tunnel with that number at
+// the next reconfiguration.
 func (b *Bridge) AddTunnel(name string, ofport int) {
 	b.t.Helper()
 	b.Vsctl("add-port", b.Name, name, "--", "set", "interface", name, "type=vxlan",
-		fmt.Sprintf("ofport_request=%d", ofport), "options:remote_ip=flow", "options:key=flow", "options:exts=gbp")
+		fmt.Sprintf("ofport_request=%d", ofport), "options:remote_ip=flow", "options:key=flow", "options:exts=gbp", "options:dst_port=4788")
 }
 
 // AddFlows adds flows atomically, one per line.
@@ -61,11 +63,12 @@ func (b *Bridge) DumpFlows() string {
 	return b.dump("--no-stats")
 }
 
-// DumpStats is DumpFlows with statistics that count every packet up to now.
+// DumpStats is DumpFlows with statistics that count every packet up to now. It
+// empties the datapath's flow cache.
 func (b *Bridge) DumpStats() string {
 	b.t.Helper()
-	// Counters of cached packets reach the flows with the next revalidation.
-	b.Appctl("revalidator/wait")
+	// Counters of cached packets reach the flows when the cache is emptied.
+	b.Appctl("revalidator/purge")
 	return b.dump("--stats")
 }
 

@@ -94,3 +94,13 @@ func (p *Port) Receive() []byte {
 		return nil
 	}
 }
+
+// Poll returns the next frame that the bridge has delivered, if there is one.
+func (p *Port) Poll() ([]byte, bool) {
+	select {
+	case f := <-p.frames:
+		return f, true
+	default:
+		return nil, false
+	}
+}

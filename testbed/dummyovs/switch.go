@@ -132,7 +132,7 @@ func (s *Switch) KillServer() {
 func (s *Switch) StartVswitchd() {
 	s.t.Helper()
 	s.vswitchd = s.start("vswitchd.ctl", "ovs-vswitchd", s.DB(),
-		"--enable-dummy=override", "--disable-system", "--unixctl="+s.path("vswitchd.ctl"),
+		"--enable-dummy=system", "--disable-system", "--unixctl="+s.path("vswitchd.ctl"),
 		"--log-file="+s.path("ovs-vswitchd.log"), "-vconsole:off")
 	control, err := dialUnixctl(s.path("vswitchd.ctl"))
 	if err != nil {
