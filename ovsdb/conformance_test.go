@@ -1,6 +1,7 @@
 package ovsdb_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -28,7 +29,7 @@ func port(n int) ovsdb.Port {
 // cell starts OVS with our bridge on it.
 func cell(t *testing.T) (*ovs, *ovsdb.Client) {
 	t.Helper()
-	o := startOVS(t, allDummy)
+	o := startOVS(t)
 	c := o.dial()
 	if err := c.EnsureBridge(within(t, 10*time.Second), wanted()); err != nil {
 		t.Fatal(err)
@@ -60,8 +61,8 @@ func TestBridgeIsSecureNamedAndSpeaksEveryOpenFlow(t *testing.T) {
 		"secure\n[OpenFlow10, OpenFlow11, OpenFlow12, OpenFlow13, OpenFlow14, OpenFlow15]\n{weft-owner=cell-1}\n\"\"" {
 		t.Errorf("bridge is %s", got)
 	}
-	o.tool("ovs-ofctl", "add-flow", "unix:"+o.path("br-weft.mgmt"), "table=50,actions=drop")
-	if got := o.tool("ovs-ofctl", "--names", "dump-flows", "unix:"+o.path("br-weft.mgmt")); !strings.Contains(got, "table=policy") {
+	o.Ofctl("", "add-flow", o.Mgmt("br-weft"), "table=50,actions=drop")
+	if got := o.Ofctl("", "--names", "dump-flows", o.Mgmt("br-weft")); !strings.Contains(got, "table=policy") {
 		t.Errorf("ovs-ofctl --names prints %q: where is table=policy?", got)
 	}
 	s := c.Status("br-weft")
@@ -131,7 +132,7 @@ func TestTablesAreRenamed(t *testing.T) {
 }
 
 func TestForeignBridgeIsRefusedAndUntouched(t *testing.T) {
-	o := startOVS(t, allDummy)
+	o := startOVS(t)
 	c := o.dial()
 	for name, owner := range map[string]string{"nobody's": "", "another cell's": "cell-2"} {
 		t.Run(name, func(t *testing.T) {
@@ -162,7 +163,7 @@ func TestForeignBridgeIsRefusedAndUntouched(t *testing.T) {
 }
 
 func TestOtherPeoplesBridgesSurvive(t *testing.T) {
-	o := startOVS(t, allDummy)
+	o := startOVS(t)
 	o.vsctl("add-br", "br-other", "--", "add-port", "br-other", "theirs", "--", "set", "interface", "theirs", "external_ids:weft-container=trap")
 	before := o.vsctl("list", "bridge", "br-other") + o.vsctl("list", "port", "theirs") + o.vsctl("--columns=_uuid,name,external_ids,ofport", "list", "interface", "theirs")
 	c := o.dial()
@@ -238,19 +239,27 @@ func TestTunnelGetsItsNumberOrIsRefused(t *testing.T) {
 }
 
 func TestVswitchdsErrorSurfacesAndThePortIsTakenBack(t *testing.T) {
-	o := startOVS(t, mixedDummy)
-	c := o.dial()
-	b := wanted()
-	b.Datapath = "dummy"
-	if err := c.EnsureBridge(within(t, 10*time.Second), b); err != nil {
-		t.Fatal(err)
-	}
-	_, err := c.AddPort(within(t, 10*time.Second), "br-weft", port(2))
-	if err == nil || !strings.Contains(err.Error(), "No such device") {
-		t.Errorf("adding a device that does not exist: %v", err)
+	o, c := cell(t)
+	p := port(2)
+	p.Name = "ovs-netdev" // a name that ovs-vswitchd keeps for itself
+	_, err := c.AddPort(within(t, 10*time.Second), "br-weft", p)
+	if err == nil || !strings.Contains(err.Error(), "ovs-vswitchd") || errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("adding a device that cannot be opened: %v", err)
 	}
 	if got := o.vsctl("list-ports", "br-weft"); got != "" {
 		t.Errorf("left behind: %s", got)
+	}
+}
+
+func TestVswitchdsOwnTextIsInTheError(t *testing.T) {
+	_, c := cell(t)
+	ctx := within(t, 10*time.Second)
+	if err := c.EnsureTunnel(ctx, "br-weft", ovsdb.Tunnel{Name: "first", OFPort: 1, UDPPort: 4790}); err != nil {
+		t.Fatal(err)
+	}
+	err := c.EnsureTunnel(ctx, "br-weft", ovsdb.Tunnel{Name: "second", OFPort: 2, UDPPort: 4790})
+	if err == nil || !strings.Contains(err.Error(), "ovs-vswitchd: second: VXLAN-GBP") {
+		t.Errorf("a second tunnel on the same UDP port: %v", err)
 	}
 }
 
@@ -291,7 +300,7 @@ func TestTwentyPortsAtOnce(t *testing.T) {
 			client := c
 			if n%2 == 0 { // as plugins do: a connection each
 				var err error
-				if client, err = ovsdb.Dial(t.Context(), o.endpoint()); err != nil {
+				if client, err = ovsdb.Dial(t.Context(), o.DB()); err != nil {
 					t.Error(err)
 					return
 				}

@@ -85,7 +85,7 @@ func TestClientReturnsAfterServerRestart(t *testing.T) {
 	o, c := cell(t)
 	add(t, c, port(2))
 	drain(c)
-	o.killDatabase()
+	o.KillServer()
 	select {
 	case <-c.Changes():
 	case <-time.After(5 * time.Second):
@@ -101,7 +101,7 @@ func TestClientReturnsAfterServerRestart(t *testing.T) {
 	waiting := make(chan error, 1)
 	go func() { waiting <- c.WaitReady(within(t, 20*time.Second), "c2") }()
 
-	o.startDatabase()
+	o.StartServer()
 	eventually(t, "the client is back", func() bool { return c.Status("br-weft").Connected })
 	if got := ports(t, c); len(got) != 1 || got[0].Container != "container-2" {
 		t.Errorf("after the restart the ports are %+v", got)
@@ -118,7 +118,7 @@ func TestClientReturnsAfterServerRestart(t *testing.T) {
 
 func TestCloseDoesNotWaitForAnAbsentServer(t *testing.T) {
 	o, c := cell(t)
-	o.killDatabase()
+	o.KillServer()
 	eventually(t, "the client knows", func() bool { return !c.Status("br-weft").Connected })
 	closed := make(chan struct{})
 	go func() { c.Close(); close(closed) }()
@@ -147,7 +147,7 @@ func TestSettleTellsWhetherVswitchdIsAlive(t *testing.T) {
 	if err := c.Settle(within(t, 10*time.Second)); err != nil {
 		t.Fatal(err)
 	}
-	o.killVswitchd()
+	o.KillVswitchd()
 	if err := c.Settle(within(t, 200*time.Millisecond)); err == nil || !strings.Contains(err.Error(), "is it running?") {
 		t.Errorf("ovs-vswitchd is dead, and the error is %v", err)
 	}
@@ -161,7 +161,7 @@ func TestSettleTellsWhetherVswitchdIsAlive(t *testing.T) {
 	if s := c.Status("br-weft"); s.CurCfg >= s.NextCfg {
 		t.Errorf("status %+v says that ovs-vswitchd has caught up", s)
 	}
-	o.startVswitchd()
+	o.StartVswitchd()
 	if err := c.Settle(within(t, 10*time.Second)); err != nil {
 		t.Errorf("ovs-vswitchd is back: %v", err)
 	}
@@ -180,8 +180,8 @@ func TestPinnedNumberSurvivesVswitchdRestart(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	o.killVswitchd()
-	o.startVswitchd()
+	o.KillVswitchd()
+	o.StartVswitchd()
 	if err := c.Settle(within(t, 10*time.Second)); err != nil {
 		t.Fatal(err)
 	}
