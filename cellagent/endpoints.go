@@ -22,12 +22,12 @@ type observation struct {
 	endpoints map[string]ovsdb.Port // by container id: those that can have flows
 	rejected  map[string]string     // by port name: why a port cannot be an endpoint
 	stale     []string              // names of ports of an earlier boot
-	displaced []string              // names of ports that sit on the tunnel's OpenFlow port
+	displaced []ovsdb.Port          // that sit on the tunnel's OpenFlow port and must move
 	highest   int                   // OpenFlow port number seen
 }
 
 // observe sorts the ports that carry our owner key. It is pure. A port that
-// has no OpenFlow number yet is in none of the lists. Of two ports that claim
+// has no OpenFlow number yet is in no list. Of two ports that claim
 // one container or address, the one that is already ready keeps it, so that
 // nobody takes over an identity in use.
 func observe(ports []ovsdb.Port, lease netip.Prefix, boot string) observation {
@@ -49,8 +49,8 @@ func observe(ports []ovsdb.Port, lease netip.Prefix, boot string) observation {
 			continue
 		}
 		seen.highest = max(seen.highest, p.OFPort)
-		if p.OFPort == int(flows.TunnelOFPort) && p.OFPortRequest == 0 {
-			seen.displaced = append(seen.displaced, p.Name)
+		if p.OFPort == int(flows.TunnelOFPort) {
+			seen.displaced = append(seen.displaced, p)
 			continue
 		}
 		if reason := unfit(p, lease); reason != "" {
@@ -85,8 +85,6 @@ func unfit(p ovsdb.Port, lease netip.Prefix) string {
 		return fmt.Sprintf("address %v is outside the cell's lease %v", p.IP, lease)
 	case !strings.EqualFold(p.MAC, flows.MACOf(p.IP).String()):
 		return fmt.Sprintf("MAC %q must be %v, which follows from the address", p.MAC, flows.MACOf(p.IP))
-	case p.OFPort == int(flows.TunnelOFPort):
-		return fmt.Sprintf("OpenFlow port %d belongs to the tunnel", p.OFPort)
 	case p.OFPort < 0 || p.OFPort > maxOFPort:
 		return fmt.Sprintf("OpenFlow port %d is not usable (2 to %d)", p.OFPort, maxOFPort)
 	case p.OFPort != 0 && p.OFPortRequest != 0 && p.OFPort != p.OFPortRequest:

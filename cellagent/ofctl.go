@@ -36,7 +36,9 @@ func (e *RefusedError) Error() string {
 }
 
 // switchTimeout bounds one exchange with the switch. 10,000 flows take 0.15 s.
-const switchTimeout = 20 * time.Second
+// ovs-vswitchd answers no OpenFlow at all while ovsdb-server is away, though
+// packets keep being forwarded.
+const switchTimeout = 10 * time.Second
 
 // ofctl is a Switch that starts ovs-ofctl. The version of OpenFlow is
 // fixed because the text of a dump depends on it.

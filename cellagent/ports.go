@@ -50,10 +50,13 @@ func (a *Agent) tidy(ctx context.Context) error {
 		a.log.Info("removes a port of an earlier boot", "port", name)
 		faults = append(faults, a.db.DeletePort(ctx, a.cfg.Bridge, name))
 	}
-	for i, name := range a.seen.displaced {
+	for i, p := range a.seen.displaced {
+		if p.OFPortRequest > int(flows.TunnelOFPort) {
+			continue // asked already; ovs-vswitchd is about to move it
+		}
 		number := max(a.seen.highest, int(flows.TunnelOFPort)) + 1 + i
-		a.log.Info("moves a port off the tunnel's number", "port", name, "ofport", number)
-		faults = append(faults, ignoreGone(a.db.PinOFPort(ctx, name, number)))
+		a.log.Info("moves a port off the tunnel's number", "port", p.Name, "ofport", number)
+		faults = append(faults, ignoreGone(a.db.PinOFPort(ctx, p.Name, number)))
 	}
 	for _, p := range a.seen.endpoints {
 		if p.OFPortRequest == 0 {

@@ -73,6 +73,10 @@ type Counters struct {
 	LastGoodInstalls  uint64 `json:"last_good_installs"` // times the file of the last good table was needed
 }
 
+// statusPatience bounds waiting for the switch: an agent whose switch hangs
+// must be able to say so.
+const statusPatience = 3 * time.Second
+
 // maxListed bounds the flows listed in a status.
 const maxListed = 200
 
@@ -104,7 +108,10 @@ func (a *Agent) status(ctx context.Context) Status {
 	return s
 }
 
+// compare adds what a dump shows.
 func (a *Agent) compare(ctx context.Context, s *Status) {
+	ctx, cancel := context.WithTimeout(ctx, statusPatience)
+	defer cancel()
 	want := a.table(a.admissible(a.want))
 	s.Want = len(want)
 	have, err := a.sw.DumpFlows(ctx)

@@ -1,0 +1,227 @@
+package cellagent_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/weft-sdn/weft/api"
+	"github.com/weft-sdn/weft/flows"
+	"github.com/weft-sdn/weft/ovsdb"
+)
+
+// TestReadyMeansInTheSwitch: when the plugin sees the mark, the switch holds
+// the endpoint's flows, the controller knows it and its port number is pinned.
+func TestReadyMeansInTheSwitch(t *testing.T) {
+	b := newBed(t)
+	b.startAgent()
+	b.inStep()
+	b.run("one", "cats", 2)
+	table, port := b.ovs.table(), b.port("c2")
+	entrance := fmt.Sprintf("in_port=%d", port.OFPort)
+	if !slices.ContainsFunc(table, func(f flows.Flow) bool { return f.Table == flows.TableClassify && f.Match == entrance }) {
+		t.Errorf("ready, but the switch has no flow with %s:\n%v", entrance, table)
+	}
+	b.controller.do(func() {
+		want := api.Endpoint{Container: "one", App: "cats", IP: "10.255.1.2", OFPort: uint16(port.OFPort)}
+		if len(b.controller.reports) != 1 || !slices.Equal(b.controller.reports[0].Up, []api.Endpoint{want}) {
+			t.Errorf("reports %+v, want one with %+v", b.controller.reports, want)
+		}
+	})
+	eventually(t, time.Second, "the port's number is pinned", func() bool { return b.port("c2").OFPortRequest == port.OFPort })
+}
+
+// TestHelloNamesWhatRuns: after a restart the first message says it all.
+func TestHelloNamesWhatRuns(t *testing.T) {
+	b := newBed(t)
+	b.startAgent()
+	b.inStep()
+	b.run("one", "cats", 2)
+	b.stop()
+	b.attach("two", "", 3)
+	b.startAgent()
+	b.inStep()
+	b.controller.do(func() {
+		got := b.controller.hello.Endpoints
+		if len(got) != 2 || got[0].Container != "one" || got[1].Container != "two" || got[1].App != "" {
+			t.Errorf("hello names %+v", got)
+		}
+	})
+}
+
+// TestIdentityEndsWithThePort: the flows of a container that is gone go at
+// once, without a controller, so that the next user of its OpenFlow port is
+// not taken for it.
+func TestIdentityEndsWithThePort(t *testing.T) {
+	b := newBed(t)
+	b.startAgent()
+	b.inStep()
+	empty := b.ovs.table()
+	b.run("one", "cats", 2)
+	b.inStep()
+	b.controller.down()
+	b.remove("c2")
+	eventually(t, 2*time.Second, "its flows are gone", func() bool { return slices.Equal(b.ovs.table(), empty) })
+
+	b.stop() // now the container ends while the agent is away, too
+	b.controller.up()
+	b.startAgent()
+	b.run("two", "cats", 3)
+	b.inStep()
+	b.stop()
+	b.controller.down()
+	b.remove("c3")
+	b.startAgent()
+	eventually(t, 5*time.Second, "its flows are gone", func() bool { return slices.Equal(b.ovs.table(), empty) })
+}
+
+// TestLastGoodTableGivesNobodyAnIdentity: a port of another container on the
+// remembered number is not given the remembered container's flows.
+func TestLastGoodTableGivesNobodyAnIdentity(t *testing.T) {
+	b := newBed(t)
+	b.startAgent()
+	b.inStep()
+	empty := b.ovs.table()
+	b.run("one", "cats", 2)
+	b.inStep()
+	number := b.port("c2").OFPort
+	b.stop()
+	b.controller.down()
+	b.remove("c2")
+	b.attach("two", "dogs", 3)
+	b.ovs.vsctl("set", "interface", "c3", fmt.Sprintf("ofport_request=%d", number))
+	eventually(t, 5*time.Second, "the other container has the number", func() bool { return b.port("c3").OFPort == number })
+	b.ovs.killVswitchd()
+	b.ovs.startVswitchd()
+	b.startAgent()
+	eventually(t, 5*time.Second, "the last good table without the endpoint", func() bool { return slices.Equal(b.ovs.table(), empty) })
+}
+
+// TestEarlierBootIsCleanedUp: ports whose namespaces went with the last boot
+// are removed, those of this boot stay.
+func TestEarlierBootIsCleanedUp(t *testing.T) {
+	b := newBed(t)
+	b.startAgent()
+	b.inStep()
+	b.run("one", "cats", 2)
+	b.stop()
+	b.cfg.BootID = "next-boot"
+	b.attach("two", "dogs", 3)
+	b.startAgent()
+	eventually(t, 5*time.Second, "the old port is gone and the new one ready", func() bool {
+		return b.port("c2").Name == "" && b.port("c3").Ready
+	})
+	b.inStep()
+	b.controller.do(func() {
+		if len(b.controller.state.Local) != 1 || b.controller.state.Local[0].Container != "two" {
+			t.Errorf("the controller has %+v", b.controller.state.Local)
+		}
+	})
+}
+
+// TestForeignBridgesAreUntouched: somebody else's bridge keeps its flows, and
+// one that has our name is refused and left alone.
+func TestForeignBridgesAreUntouched(t *testing.T) {
+	b := newBed(t)
+	b.cfg.Reconcile = 100 * time.Millisecond
+	for _, name := range []string{"br-other", "br-weft"} {
+		b.ovs.vsctl("add-br", name)
+		b.ovs.ofctl(name, "del-flows")
+		b.ovs.ofctl(name, "add-flow", "table=3,priority=4,ip,actions=NORMAL")
+	}
+	other, ours := b.ovs.ofctl("br-other", "dump-flows", "--no-stats"), b.ovs.ofctl("br-weft", "dump-flows", "--no-stats")
+	b.startAgent()
+	eventually(t, 5*time.Second, "the agent refuses the bridge", func() bool {
+		return strings.Contains(b.log.String(), "refused: bridge belongs to somebody else")
+	})
+	if got := b.ovs.ofctl("br-weft", "dump-flows", "--no-stats"); got != ours {
+		t.Errorf("flows of a foreign br-weft are\n%s\nthey were\n%s", got, ours)
+	}
+	b.ovs.vsctl("del-br", "br-weft")
+	b.inStep()
+	if got := b.ovs.ofctl("br-other", "dump-flows", "--no-stats"); got != other {
+		t.Errorf("flows of br-other are\n%s\nthey were\n%s", got, other)
+	}
+}
+
+// TestRefusedEndpointIsToldWhy: by the controller, and by the agent itself.
+func TestRefusedEndpointIsToldWhy(t *testing.T) {
+	b := newBed(t)
+	b.controller.do(func() { b.controller.refused = []api.Refusal{{Container: "one", Reason: "app is too long"}} })
+	b.startAgent()
+	b.inStep()
+	ready := func(name string) error {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		return b.hand.WaitReady(ctx, name)
+	}
+	if err := ready(b.attach("one", "cats", 2)); err == nil || !strings.Contains(err.Error(), "app is too long") {
+		t.Errorf("refused by the controller: %v", err)
+	}
+	b.run("two", "cats", 3)
+	_, err := b.hand.AddPort(context.Background(), "br-weft", ovsdb.Port{Name: "c9", Container: "nine", IP: b.port("c3").IP,
+		MAC: b.port("c3").MAC, BootID: b.cfg.BootID})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := ready("c9"); err == nil || !strings.Contains(err.Error(), "already used by container two") {
+		t.Errorf("an address in use: %v", err)
+	}
+}
+
+// TestAbsentControllerFailsAStart: in time for CNI's ten seconds, with the reason.
+func TestAbsentControllerFailsAStart(t *testing.T) {
+	b := newBed(t)
+	b.startAgent()
+	b.inStep()
+	b.controller.down()
+	name := b.attach("one", "cats", 2)
+	ctx, cancel := context.WithTimeout(context.Background(), 8*time.Second)
+	defer cancel()
+	if err := b.hand.WaitReady(ctx, name); err == nil || !strings.Contains(err.Error(), "not connected to the controller") {
+		t.Errorf("got %v", err)
+	}
+	b.controller.up()
+	b.inStep()
+	eventually(t, 5*time.Second, "it is ready once the controller is back", func() bool { return b.port(name).Ready })
+}
+
+// TestCellAlone: on the userspace datapath there is no tunnel, no flow towards
+// other cells, and the first container does not sit on the tunnel's number.
+func TestCellAlone(t *testing.T) {
+	b := newBed(t)
+	b.cfg.Datapath = "netdev"
+	b.startAgent()
+	eventually(t, 10*time.Second, "in step", b.controller.acknowledged)
+	b.run("one", "cats", 2)
+	if got := b.port("c2").OFPort; got == int(flows.TunnelOFPort) {
+		t.Errorf("the container has OpenFlow port %d", got)
+	}
+	if got := b.ovs.vsctl("list-ports", "br-weft"); got != "c2" {
+		t.Errorf("ports %q, want the container's alone", got)
+	}
+	for _, f := range b.ovs.table() {
+		if f.Cookie.Kind() == flows.KindCell {
+			t.Errorf("a cell alone has a flow towards another: %v", f)
+		}
+	}
+	if s := b.status(); !s.InStep || s.Datapath != "netdev" {
+		t.Errorf("in step %v, datapath %s", s.InStep, s.Datapath)
+	}
+}
+
+// TestTunnelOnUserspaceDatapathIsRefused: it would send without a group id.
+func TestTunnelOnUserspaceDatapathIsRefused(t *testing.T) {
+	b := newBed(t)
+	b.ovs.vsctl("add-br", "br-weft", "--", "set", "bridge", "br-weft", "datapath_type=netdev", "external_ids:weft-owner=cell-1")
+	b.startAgent()
+	eventually(t, 5*time.Second, "refused with the reason", func() bool {
+		return strings.Contains(b.log.String(), "userspace datapath, whose VXLAN carries no group id")
+	})
+	if got := b.ovs.vsctl("list-ports", "br-weft"); got != "" {
+		t.Errorf("ports %q", got)
+	}
+}
