@@ -94,7 +94,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	ctx, cancel := context.WithCancel(ctx)
 	a := &Agent{
 		cfg: cfg, log: log.With("cell", cfg.Cell), lifetime: ctx, started: time.Now(),
-		client: api.NewAgentClient(cfg.Controller, tlsConfig), sw: ofctl{program: cfg.OVSOfctl, socket: cfg.ManagementSocket()},
+		client: api.NewAgentClient(cfg.Controller, tlsConfig), sw: NewSwitch(cfg.OVSOfctl, cfg.ManagementSocket()),
 		events: make(chan func(), 64), backoff: redialFirst, offlineSince: time.Now(),
 		dirty: map[flows.FragmentKey]bool{}, faults: map[string]*fault{},
 	}

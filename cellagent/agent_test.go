@@ -122,6 +122,7 @@ func TestDriftIsRepaired(t *testing.T) {
 // TestNothingIsDeletedBeforeACompleteTable: without the controller an agent
 // that starts leaves the bridge as it finds it.
 func TestNothingIsDeletedBeforeACompleteTable(t *testing.T) {
+	t.Parallel()
 	for name, forget := range map[string]bool{"last good table known": false, "not known": true} {
 		t.Run(name, func(t *testing.T) {
 			b := newBed(t)
@@ -155,6 +156,7 @@ func TestNothingIsDeletedBeforeACompleteTable(t *testing.T) {
 // TestWrongHashReopensTheStream: a table that does not add up is not applied,
 // and the controller is told.
 func TestWrongHashReopensTheStream(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	b.startAgent()
 	b.inStep()
@@ -274,6 +276,7 @@ func TestRevokedPolicyStaysRevoked(t *testing.T) {
 // TestDatabaseRestartChangesNothing: a lost ovsdb-server is not a cell without
 // containers.
 func TestDatabaseRestartChangesNothing(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	b.startAgent()
 	b.inStep()
@@ -327,6 +330,7 @@ func TestTwentyContainersAtOnce(t *testing.T) {
 
 // TestLeaseRefusedIsLoudAndRetried: the agent says why and does not give up.
 func TestLeaseRefusedIsLoudAndRetried(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	b.controller.do(func() { b.controller.leaseErr = api.Conflict("vtep 127.0.0.1 is held by cell cell-9") })
 	b.startAgent()

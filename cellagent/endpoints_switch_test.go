@@ -174,6 +174,7 @@ func TestRefusedEndpointIsToldWhy(t *testing.T) {
 
 // TestAbsentControllerFailsAStart: in time for CNI's ten seconds, with the reason.
 func TestAbsentControllerFailsAStart(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	b.startAgent()
 	b.inStep()

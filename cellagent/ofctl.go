@@ -47,6 +47,10 @@ type ofctl struct {
 	socket  string // the bridge's management socket
 }
 
+// NewSwitch returns the Switch of a bridge: program is ovs-ofctl, socket the
+// path of the bridge's management socket.
+func NewSwitch(program, socket string) Switch { return ofctl{program: program, socket: socket} }
+
 // DumpFlows implements Switch.
 func (o ofctl) DumpFlows(ctx context.Context) (flows.Table, error) {
 	out, err := o.run(ctx, nil, "dump-flows", "--no-names", "--no-stats", "unix:"+o.socket)

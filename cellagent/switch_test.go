@@ -2,12 +2,12 @@ package cellagent_test
 
 import (
 	"context"
+	"io"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -15,14 +15,24 @@ import (
 	"github.com/weft-sdn/weft/ovsdb"
 )
 
-// ovs is a real ovsdb-server and ovs-vswitchd with the dummy datapath, for one
-// test. Either can be killed and started again.
+// ovs is a real ovsdb-server and ovs-vswitchd for one test. Every datapath and
+// device is a dummy one: package dummyovs leaves the userspace datapath real,
+// and its bridges would need devices of this machine.
 type ovs struct {
 	t        testing.TB
 	dir      string
-	database *exec.Cmd
-	vswitchd *exec.Cmd
+	database *daemon
+	vswitchd *daemon
 }
+
+// daemon is a process that ends with its standard input, and so with us.
+type daemon struct {
+	cmd   *exec.Cmd
+	stdin io.Closer
+}
+
+// supervise waits for the end of its standard input.
+const supervise = `"$@" </dev/null & read -r _; kill -9 $!`
 
 func startOVS(t testing.TB) *ovs {
 	t.Helper()
@@ -60,15 +70,18 @@ func (o *ovs) startVswitchd() {
 	o.untilListens("ovs-vswitchd.ctl")
 }
 
-func (o *ovs) start(name string, args ...string) *exec.Cmd {
+func (o *ovs) start(args ...string) *daemon {
 	o.t.Helper()
-	cmd := exec.Command(name, args...)
+	cmd := exec.Command("sh", append([]string{"-c", supervise, "sh"}, args...)...)
 	cmd.Env = append(os.Environ(), "OVS_RUNDIR="+o.dir)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Start(); err != nil {
+	stdin, err := cmd.StdinPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
 		o.t.Fatal(err)
 	}
-	return cmd
+	return &daemon{cmd, stdin}
 }
 
 // untilListens waits for a socket that somebody accepts at: it is bound, and so
@@ -85,13 +98,13 @@ func (o *ovs) untilListens(name string) {
 }
 
 // kill -9 leaves sockets behind, which the next start must not be taken for.
-func (o *ovs) killDatabase() { stop(o.database); os.Remove(o.path("db.sock")) }
-func (o *ovs) killVswitchd() { stop(o.vswitchd); os.Remove(o.path("ovs-vswitchd.ctl")) }
+func (o *ovs) killDatabase() { o.database.kill(); os.Remove(o.path("db.sock")) }
+func (o *ovs) killVswitchd() { o.vswitchd.kill(); os.Remove(o.path("ovs-vswitchd.ctl")) }
 
-func stop(cmd *exec.Cmd) {
-	if cmd != nil {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
+func (d *daemon) kill() {
+	if d != nil {
+		d.stdin.Close()
+		_ = d.cmd.Wait() // the shell's status is that of kill
 	}
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -50,16 +51,21 @@ of this moment. The exit status is 0 when the agent answered.`,
 	return cmd
 }
 
+var (
+	link = map[bool]string{true: "connected", false: "NOT CONNECTED"}
+	step = map[bool]string{true: "in step", false: "NOT IN STEP"}
+)
+
 // printStatus writes a status for people.
 func printStatus(w io.Writer, s cellagent.Status) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	row := func(key, format string, args ...any) { fmt.Fprintf(t, key+"\t"+format+"\n", args...) }
 	row("cell", "%s, up %v", s.Cell, time.Since(s.Started).Round(time.Second))
-	row("controller", "%s: %s", s.Controller, either(s.Connected, "connected", "NOT CONNECTED"))
-	row("bridge", "%s (%s): %s", s.Bridge, s.Datapath, either(s.Switch, "connected", "NOT CONNECTED"))
-	row("lease", "%s, container MTU %d", either(s.Subnet != "", s.Subnet, "none"), s.MTU)
+	row("controller", "%s: %s", s.Controller, link[s.Connected])
+	row("bridge", "%s (%s): %s", s.Bridge, s.Datapath, link[s.Switch])
+	row("lease", "%s, container MTU %d", cmp.Or(s.Subnet, "none"), s.MTU)
 	row("revision", "%d wanted, %d applied", s.Revision, s.Applied)
-	row("flows", "%d wanted, %d installed: %s", s.Want, s.Have, either(s.InStep, "in step", "NOT IN STEP"))
+	row("flows", "%d wanted, %d installed: %s", s.Want, s.Have, step[s.InStep])
 	row("since start", "%d flow mods in %d bundles, %d comparisons, %d drifted, %d switch connections",
 		s.Counters.FlowMods, s.Counters.Bundles, s.Counters.Reconciles, s.Counters.Drift, s.Counters.SwitchConnections)
 	if err := t.Flush(); err != nil {
@@ -75,9 +81,12 @@ func printStatus(w io.Writer, s cellagent.Status) error {
 	}
 	fmt.Fprintln(t, "\nCONTAINER\tAPP\tIP\tPORT\tOFPORT\tSTATE")
 	for _, e := range s.Endpoints {
-		state := either(e.Ready, "ready", "waiting")
-		if e.Error != "" {
+		state := "waiting"
+		switch {
+		case e.Error != "":
 			state = "failed: " + e.Error
+		case e.Ready:
+			state = "ready"
 		}
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%s\n", e.Container, e.App, e.IP, e.Port, e.OFPort, state)
 	}
@@ -88,11 +97,4 @@ func list(w io.Writer, title string, flows []string) {
 	for _, f := range flows {
 		fmt.Fprintf(w, "%s: %s\n", title, f)
 	}
-}
-
-func either(which bool, yes, no string) string {
-	if which {
-		return yes
-	}
-	return no
 }

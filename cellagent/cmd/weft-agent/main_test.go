@@ -1,0 +1,147 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/weft-sdn/weft/cellagent"
+)
+
+const goodFile = `cell: cell-1
+underlay_ip: 172.31.0.1
+controller: https://controller.example:4003
+tls: {cert_file: /etc/weft/cell-1.crt, key_file: /etc/weft/cell-1.key, ca_file: /etc/weft/ca.crt}
+`
+
+func load(t *testing.T, text string) (cellagent.Config, error) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "agent.yaml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return loadConfig(path)
+}
+
+// TestFileOverDefaults: what the file does not name has its default.
+func TestFileOverDefaults(t *testing.T) {
+	cfg, err := load(t, goodFile+"reconcile_interval: 5s\nlog_level: debug\ndatapath: netdev\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := cellagent.DefaultConfig()
+	want.Cell, want.UnderlayIP, want.Controller = "cell-1", "172.31.0.1", "https://controller.example:4003"
+	want.TLS = cellagent.TLSFiles{CertFile: "/etc/weft/cell-1.crt", KeyFile: "/etc/weft/cell-1.key", CAFile: "/etc/weft/ca.crt"}
+	want.Reconcile, want.LogLevel, want.Datapath = 5*time.Second, "debug", "netdev"
+	if cfg != want {
+		t.Errorf("got  %+v\nwant %+v", cfg, want)
+	}
+}
+
+// TestAllFaultsAtOnce: each names its key and its value.
+func TestAllFaultsAtOnce(t *testing.T) {
+	_, err := load(t, `cell: Cell_1
+underlay_ip: fe80::1
+controller: http://x
+tls: {cert_file: a.crt, key_file: /k, ca_file: ""}
+ovsdb: tcp:127.0.0.1:6640
+bridge: a-bridge-name-too-long
+datapath: kernel
+state_dir: state
+log_level: loud
+reconcile_interval: often
+mtu: 1450
+socket: [1]
+`)
+	if err == nil {
+		t.Fatal("accepted")
+	}
+	for _, fault := range []string{
+		`cell "Cell_1"`, `underlay_ip "fe80::1"`, `controller "http://x"`, `tls.cert_file "a.crt"`, `tls.ca_file ""`,
+		`ovsdb "tcp:127.0.0.1:6640"`, `bridge "a-bridge-name-too-long"`, `datapath "kernel"`, `state_dir "state"`,
+		`log_level "loud"`, `reconcile_interval "often"`, `mtu "1450": no such key`, `socket "[1]": must be text`,
+	} {
+		if !strings.Contains(err.Error(), fault) {
+			t.Errorf("the error does not name %s:\n%v", fault, err)
+		}
+	}
+	if strings.Contains(err.Error(), "key_file \"") {
+		t.Errorf("key_file is good:\n%v", err)
+	}
+}
+
+// TestUnreadableFiles are faults with the file's name.
+func TestUnreadableFiles(t *testing.T) {
+	if _, err := loadConfig("/nowhere/agent.yaml"); err == nil || !strings.Contains(err.Error(), "/nowhere/agent.yaml") {
+		t.Errorf("absent: %v", err)
+	}
+	if _, err := load(t, "cell: [\n"); err == nil || !strings.Contains(err.Error(), "agent.yaml") {
+		t.Errorf("not YAML: %v", err)
+	}
+}
+
+// run executes a command line.
+func run(t *testing.T, args ...string) (string, error) {
+	t.Helper()
+	var out bytes.Buffer
+	cmd := command()
+	cmd.SetArgs(args)
+	cmd.SetOut(&out)
+	cmd.SetErr(&out)
+	err := cmd.ExecuteContext(t.Context())
+	return out.String(), err
+}
+
+// TestCommandLineTeaches: help has a file to start from; mistakes say what to do.
+func TestCommandLineTeaches(t *testing.T) {
+	help, err := run(t, "--help")
+	if err != nil {
+		t.Fatal(err)
+	}
+	example := help[strings.Index(help, "  cell: cell-1\n"):strings.Index(help, "  # defaults")]
+	if _, err := load(t, strings.ReplaceAll("\n"+example, "\n  ", "\n")); err != nil {
+		t.Errorf("the file in --help does not load: %v\n%s", err, example)
+	}
+	if _, err := run(t); err == nil || !strings.Contains(err.Error(), "--config") {
+		t.Errorf("without --config: %v", err)
+	}
+	if _, err := run(t, "status", "--socket", "/nowhere/agent.sock"); err == nil || !strings.Contains(err.Error(), "is weft-agent running?") {
+		t.Errorf("status without an agent: %v", err)
+	}
+	if _, err := run(t, "status", "-o", "xml"); err == nil || !strings.Contains(err.Error(), `"xml"`) {
+		t.Errorf("status -o xml: %v", err)
+	}
+	missing := strings.ReplaceAll(goodFile, "/etc/weft/", filepath.Join(t.TempDir(), "no")+"/")
+	path := filepath.Join(t.TempDir(), "agent.yaml")
+	if err := os.WriteFile(path, []byte(missing), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := run(t, "--config", path); err == nil || !strings.Contains(err.Error(), "cell-1.crt") {
+		t.Errorf("certificate missing: %v", err)
+	}
+}
+
+// TestStatusForPeople shows what an operator looks for first.
+func TestStatusForPeople(t *testing.T) {
+	var out bytes.Buffer
+	err := printStatus(&out, cellagent.Status{
+		Cell: "cell-1", Connected: true, Subnet: "10.255.1.0/24", MTU: 1450, Revision: 7, Applied: 6, Want: 40, Have: 39,
+		Missing: []string{"table=policy, priority=0 actions=drop"},
+		Faults:  []cellagent.Fault{{What: "apply", Text: "switch refused", Since: time.Now()}},
+		Endpoints: []cellagent.EndpointStatus{
+			{Container: "one", App: "cats", Ready: true}, {Container: "two", Error: "address in use"}, {Container: "three"},
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"NOT IN STEP", "7 wanted, 6 applied", "FAULT apply", "missing: table=policy, priority=0 actions=drop",
+		"failed: address in use", "ready", "waiting", "NOT CONNECTED"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %q in\n%s", want, out.String())
+		}
+	}
+}

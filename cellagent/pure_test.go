@@ -1,0 +1,260 @@
+package cellagent
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/weft-sdn/weft/api"
+	"github.com/weft-sdn/weft/flows"
+	"github.com/weft-sdn/weft/ovsdb"
+)
+
+// part is a small fragment; version changes its content.
+func part(key string, version int) flows.Fragment {
+	return flows.NewFragment(flows.FragmentKey(key), []flows.Flow{
+		{Table: flows.TablePolicy, Priority: 100, Match: "reg1=" + fmt.Sprint(len(key)*7), Actions: fmt.Sprintf("load:%#x->NXM_NX_REG2[]", version)},
+	})
+}
+
+// message says what leads from one table to another.
+func message(kind string, seq uint64, from, to fragments) api.Message {
+	m := api.Message{Type: kind, Seq: seq, Revision: seq}
+	var hash flows.Hash
+	for key, f := range to {
+		hash = hash.Xor(f.Hash)
+		if kind == api.TypeSnapshot || from[key].Hash != f.Hash {
+			m.Set = append(m.Set, api.FragmentToWire(f))
+		}
+	}
+	for key := range from {
+		if _, stays := to[key]; !stays && kind == api.TypeDelta {
+			m.Remove = append(m.Remove, string(key))
+		}
+	}
+	m.Hash = hash.String()
+	return m
+}
+
+// TestWantIsFreeOfHistory: whatever snapshots and deltas led to it, the table
+// is that of the last message, the keys that changed are told, and the journal
+// on disk leads to the same.
+func TestWantIsFreeOfHistory(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		folder, err := os.MkdirTemp("", "weft-journal")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer os.RemoveAll(folder)
+		journal, _, err := openLastGood(folder, "cell-1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var d desired
+		truth := fragments{}
+		for seq := range rapid.IntRange(1, 12).Draw(t, "messages") {
+			next := fragments{}
+			for _, key := range rapid.SliceOfDistinct(rapid.SampledFrom([]string{"base", "a", "bb", "ccc", "dddd"}), rapid.ID).Draw(t, "keys") {
+				next[flows.FragmentKey(key)] = part(key, rapid.IntRange(0, 2).Draw(t, "version"))
+			}
+			kind := api.TypeDelta
+			if seq == 0 || rapid.IntRange(0, 4).Draw(t, "kind") == 0 {
+				kind = api.TypeSnapshot
+			}
+			m := message(kind, uint64(seq+1), truth, next)
+			changed, err := d.step(m)
+			if err != nil {
+				t.Fatal(err)
+			}
+			told := map[flows.FragmentKey]bool{}
+			for _, key := range changed {
+				told[key] = true
+			}
+			for _, key := range []flows.FragmentKey{"base", "a", "bb", "ccc", "dddd"} {
+				if differs := truth[key].Hash != next[key].Hash; differs != told[key] {
+					t.Fatalf("fragment %s: changed %v, told %v", key, differs, told[key])
+				}
+			}
+			truth = next
+			if err := journal.keep(d, []api.Message{m}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_, again, err := openLastGood(folder, "cell-1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for what, got := range map[string]desired{"in memory": d, "from disk": again} {
+			if len(got.fragments) != len(truth) {
+				t.Fatalf("%s: %d fragments, want %d", what, len(got.fragments), len(truth))
+			}
+			for key, f := range truth {
+				if got.fragments[key].Hash != f.Hash {
+					t.Fatalf("%s: fragment %s differs", what, key)
+				}
+			}
+		}
+	})
+}
+
+// TestUntrustworthyMessagesChangeNothing lists what a controller may not say.
+func TestUntrustworthyMessagesChangeNothing(t *testing.T) {
+	have := fragments{"a": part("a", 1), "b": part("b", 1)}
+	good := message(api.TypeDelta, 2, have, fragments{"a": part("a", 2)})
+	for name, spoil := range map[string]struct {
+		change func(*api.Message)
+		why    string
+	}{
+		"wrong hash":        {func(m *api.Message) { m.Hash = flows.Hash{7}.String() }, "hash"},
+		"no hash":           {func(m *api.Message) { m.Hash = "" }, "hash"},
+		"removal forgotten": {func(m *api.Message) { m.Remove = nil }, "hash"},
+		"flow changed":      {func(m *api.Message) { m.Set[0].Flows[0] = strings.Replace(m.Set[0].Flows[0], "0x2", "0x3", 1) }, "hash"},
+		"not a flow":        {func(m *api.Message) { m.Set[0].Flows[0] = "table=policy nonsense" }, "no actions="},
+		"set twice":         {func(m *api.Message) { m.Set = append(m.Set, m.Set[0]) }, "twice"},
+		"set and removed":   {func(m *api.Message) { m.Remove = append(m.Remove, "a") }, "both"},
+		"unknown type":      {func(m *api.Message) { m.Type = "whisper" }, "whisper"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var d desired
+			if _, err := d.step(message(api.TypeSnapshot, 1, nil, have)); err != nil {
+				t.Fatal(err)
+			}
+			m := message(api.TypeDelta, 2, have, fragments{"a": part("a", 2)})
+			spoil.change(&m)
+			if _, err := d.step(m); err == nil || !strings.Contains(err.Error(), spoil.why) {
+				t.Errorf("error %v, want one about %q", err, spoil.why)
+			}
+			if _, err := d.step(good); err != nil {
+				t.Errorf("the message changed something: %v", err)
+			}
+		})
+	}
+	var empty desired
+	if _, err := empty.step(good); err == nil {
+		t.Error("a delta was accepted before a snapshot")
+	}
+}
+
+// TestLastGoodTableIsUsedOnlyWhole: a line that a kill cut short is ignored,
+// another cell's or a changed file is not used, and a file that cannot be kept
+// current is removed.
+func TestLastGoodTableIsUsedOnlyWhole(t *testing.T) {
+	folder := t.TempDir()
+	path := filepath.Join(folder, "table.ndjson")
+	one, two := fragments{"a": part("a", 1)}, fragments{"a": part("a", 2), "b": part("b", 1)}
+	var d desired
+	l, _, err := openLastGood(folder, "cell-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range []api.Message{message(api.TypeSnapshot, 1, nil, one), message(api.TypeDelta, 2, one, two)} {
+		if _, err := d.step(m); err != nil {
+			t.Fatal(err)
+		}
+		if err := l.keep(d, []api.Message{m}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	text, err := os.ReadFile(path)
+	if err != nil || strings.Count(string(text), "\n") != 2 {
+		t.Fatalf("journal %q, %v", text, err)
+	}
+	for name, c := range map[string]struct {
+		text      string
+		fragments int
+		fails     bool
+	}{
+		"whole":           {string(text), 2, false},
+		"cut":             {string(text[:len(text)-9]), 1, false},
+		"flow changed":    {strings.Replace(string(text), "0x1", "0x9", 1), 0, true},
+		"of another cell": {strings.ReplaceAll(string(text), "cell-1", "cell-2"), 0, true},
+		"not JSON":        {"{]\n", 0, true},
+		"empty":           {"", 0, false},
+	} {
+		if err := os.WriteFile(path, []byte(c.text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, got, err := openLastGood(folder, "cell-1")
+		if len(got.fragments) != c.fragments || (err != nil) != c.fails || got.complete != (c.fragments > 0) {
+			t.Errorf("%s: %d fragments, complete %v, error %v", name, len(got.fragments), got.complete, err)
+		}
+	}
+
+	m := message(api.TypeDelta, 3, two, one)
+	if _, err := d.step(m); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.keep(d, []api.Message{m}); err == nil {
+		t.Error("a delta was written to a file that is gone")
+	}
+	if _, err := os.Stat(path); err == nil {
+		t.Error("a file that lacks a change is still there")
+	}
+	if err := l.keep(d, nil); err != nil {
+		t.Error(err)
+	}
+	if _, got, err := openLastGood(folder, "cell-1"); err != nil || got.hash != d.hash {
+		t.Errorf("after writing it anew: hash %v, want %v (%v)", got.hash, d.hash, err)
+	}
+}
+
+// TestContainerMTU is the underlay's minus VXLAN's 50 bytes, or a reason.
+func TestContainerMTU(t *testing.T) {
+	for underlay, want := range map[int]int{1500: 1450, 9000: 8950, 1330: 1280, 65536: 65485} {
+		if got, err := containerMTU(underlay); got != want || err != nil {
+			t.Errorf("underlay %d: %d, %v; want %d", underlay, got, err, want)
+		}
+	}
+	if _, err := containerMTU(1329); err == nil || !strings.Contains(err.Error(), "at least 1330") {
+		t.Errorf("underlay 1329: %v", err)
+	}
+	if name, _, err := underlayMTU(netip.MustParseAddr("127.0.0.1")); name != "lo" || err != nil {
+		t.Errorf("127.0.0.1 is on %q, %v", name, err)
+	}
+	if _, _, err := underlayMTU(netip.MustParseAddr("192.0.2.77")); err == nil || !strings.Contains(err.Error(), "192.0.2.77") {
+		t.Errorf("an address of nobody: %v", err)
+	}
+}
+
+// TestObserveSortsPorts lists what a port may look like.
+func TestObserveSortsPorts(t *testing.T) {
+	ip := netip.MustParseAddr("10.255.1.2")
+	good := ovsdb.Port{Name: "c1", Container: "one", IP: ip, MAC: flows.MACOf(ip).String(), BootID: "now", OFPort: 5}
+	with := func(change func(*ovsdb.Port)) ovsdb.Port { p := good; change(&p); return p }
+	for name, c := range map[string]struct {
+		port ovsdb.Port
+		why  string // "" accepted, "-" in no list
+	}{
+		"good":           {good, ""},
+		"pinned":         {with(func(p *ovsdb.Port) { p.OFPortRequest = 5 }), ""},
+		"no number yet":  {with(func(p *ovsdb.Port) { p.OFPort = 0 }), "-"},
+		"earlier boot":   {with(func(p *ovsdb.Port) { p.BootID = "then" }), "-"},
+		"on the tunnel":  {with(func(p *ovsdb.Port) { p.OFPort = 1 }), "-"},
+		"number taken":   {with(func(p *ovsdb.Port) { p.OFPortRequest = 6 }), "6 was pinned"},
+		"no device":      {with(func(p *ovsdb.Port) { p.OFPort, p.IfaceError = -1, "no such device" }), "no such device"},
+		"reserved":       {with(func(p *ovsdb.Port) { p.OFPort = 0xfffe }), "65534"},
+		"foreign subnet": {with(func(p *ovsdb.Port) { p.IP = netip.MustParseAddr("10.255.2.2") }), "outside the cell's lease"},
+		"no address":     {with(func(p *ovsdb.Port) { p.IP = netip.Addr{} }), "outside the cell's lease"},
+		"other MAC":      {with(func(p *ovsdb.Port) { p.MAC = "02:00:00:00:00:01" }), "ee:ee:0a:ff:01:02"},
+	} {
+		seen := observe([]ovsdb.Port{c.port}, netip.MustParsePrefix("10.255.1.0/24"), "now")
+		_, accepted := seen.endpoints["one"]
+		if reason := seen.rejected["c1"]; accepted != (c.why == "") || (c.why == "-") != (!accepted && reason == "") || !strings.Contains(reason, strings.Trim(c.why, "-")) {
+			t.Errorf("%s: accepted %v, reason %q; want %q", name, accepted, reason, c.why)
+		}
+	}
+	second := with(func(p *ovsdb.Port) { p.Name, p.Container, p.OFPort = "c0", "two", 6 })
+	holder := with(func(p *ovsdb.Port) { p.Ready = true })
+	seen := observe([]ovsdb.Port{second, holder}, netip.MustParsePrefix("10.255.1.0/24"), "now")
+	if _, keeps := seen.endpoints["one"]; !keeps || seen.rejected["c0"] == "" {
+		t.Errorf("the ready holder of an address lost it: %+v", seen)
+	}
+}
