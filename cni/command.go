@@ -40,34 +40,44 @@ func (p Plugin) Add(args *skel.CmdArgs) error {
 	if err != nil {
 		return err
 	}
-	lease, err := ReadLease(conf.SubnetFile)
-	if err != nil {
-		return err
-	}
-	plan, err := Plan(invocation(args), conf, lease)
-	if err != nil {
-		return err
-	}
-	if err := netNSUsable(plan.NetNS); err != nil {
-		return err
-	}
 	ctx, cancel := context.WithTimeout(context.Background(), conf.ReadyTimeout)
 	defer cancel()
-	db, err := dial(ctx, conf)
+	a, err := prepare(ctx, conf, invocation(args))
 	if err != nil {
 		return err
 	}
-	defer db.Close()
-	if err := bridgeUsable(db.Status(conf.Bridge), conf.Bridge, lease.Cell); err != nil {
-		return err
-	}
-	a := adding{
-		Attachment: plan, lease: lease, timeout: conf.ReadyTimeout, db: db, addresses: addresses{conf.DataDir, conf.Bridge},
-	}
+	defer a.db.Close()
 	if err := run(ctx, a.steps()); err != nil {
 		return err
 	}
 	return printResult(p.Stdout, conf, a.Attachment)
+}
+
+// prepare finds out everything that can be wrong before anything is touched.
+// The caller closes the connection.
+func prepare(ctx context.Context, conf Config, inv Invocation) (*adding, error) {
+	lease, err := ReadLease(conf.SubnetFile)
+	if err != nil {
+		return nil, err
+	}
+	plan, err := Plan(inv, conf, lease)
+	if err != nil {
+		return nil, err
+	}
+	if err := netNSUsable(plan.NetNS); err != nil {
+		return nil, err
+	}
+	db, err := dial(ctx, conf)
+	if err != nil {
+		return nil, err
+	}
+	if err := bridgeUsable(db.Status(conf.Bridge), conf.Bridge, lease.Cell); err != nil {
+		db.Close()
+		return nil, err
+	}
+	return &adding{
+		Attachment: plan, lease: lease, timeout: conf.ReadyTimeout, db: db, addresses: addresses{conf.DataDir, conf.Bridge},
+	}, nil
 }
 
 // Del unplugs the container. It needs neither the namespace nor an agent, and

@@ -118,8 +118,11 @@ func plainType(wrong *json.UnmarshalTypeError) string {
 	}
 }
 
-// rawAt returns the value of a key such as "metadata.app_id" as it is written.
-func rawAt(document []byte, field string) any {
+// written is a value as it stands in the document, with its own quotes if any.
+type written string
+
+// rawAt returns the value of a key such as "metadata.app_id".
+func rawAt(document []byte, field string) written {
 	raw := json.RawMessage(document)
 	for _, key := range strings.Split(field, ".") {
 		var object map[string]json.RawMessage
@@ -128,5 +131,5 @@ func rawAt(document []byte, field string) any {
 		}
 		raw = object[key]
 	}
-	return string(raw)
+	return written(raw)
 }
