@@ -112,7 +112,7 @@ func (st *stream) takeSnapshot(ctx context.Context) (api.Message, error) {
 		st.revision, st.hash = s.Revision(), s.Hash(st.link.cell)
 		msg = st.number(api.TypeSnapshot)
 		msg.Stream = st.id
-		if refused := s.Refused(st.link.cell); len(refused) > 0 {
+		if refused := s.Refused(st.link.cell); len(refused) > 0 || st.seq > 1 {
 			msg.Refused = &refused
 		}
 	})

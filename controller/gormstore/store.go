@@ -91,11 +91,7 @@ func (s *Store) open(ctx context.Context, path string) error {
 	if err := file.Close(); err != nil {
 		return err
 	}
-	name := (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: url.Values{
-		"_pragma": {"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)"},
-		"_txlock": {"immediate"}, // a transaction that reads first and writes then would fail at once when busy
-	}.Encode()}).String()
-	s.db, err = gorm.Open(sqlite.Dialector{DriverName: "sqlite", DSN: name}, &gorm.Config{
+	s.db, err = gorm.Open(sqlite.Dialector{DriverName: "sqlite", DSN: dataSource(path)}, &gorm.Config{
 		SkipDefaultTransaction: true,
 		PrepareStmt:            true,
 		Logger:                 logger.Discard, // errors are returned
@@ -104,6 +100,14 @@ func (s *Store) open(ctx context.Context, path string) error {
 		return err
 	}
 	return s.migrate(ctx)
+}
+
+// dataSource is the driver's name for a file, whatever characters its path has.
+func dataSource(path string) string {
+	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + url.Values{
+		"_pragma": {"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)"},
+		"_txlock": {"immediate"}, // a transaction that reads first and writes then would fail at once when busy
+	}.Encode()
 }
 
 // claim takes the file lock that keeps a second controller from the database:

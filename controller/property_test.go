@@ -1,0 +1,262 @@
+package controller
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/weft-sdn/weft/api"
+	"github.com/weft-sdn/weft/flows"
+)
+
+// universe is small, so that random events meet.
+const (
+	someCells  = 3
+	someApps   = 4
+	someSlots  = 4 // containers, addresses and ofports per cell
+	someStarts = 12
+)
+
+func app(i int) flows.AppID { return flows.AppID(fmt.Sprintf("app-%d", i)) }
+
+func peer(i int) flows.Peer {
+	return flows.Peer{
+		Cell:  flows.CellID(fmt.Sprintf("cell-%d", i)),
+		VTEP:  netip.AddrFrom4([4]byte{192, 0, 2, byte(i + 1)}),
+		Lease: netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 255, byte(i + 1), 0}), 24),
+	}
+}
+
+// drawEndpoint may collide with others, lie outside the lease or have no app.
+func drawEndpoint(t *rapid.T, cell int) api.Endpoint {
+	subnet := cell + 1
+	if rapid.IntRange(0, 15).Draw(t, "astray") == 0 {
+		subnet = 200
+	}
+	ep := api.Endpoint{
+		Container: fmt.Sprintf("c%d", rapid.IntRange(1, someSlots).Draw(t, "container")),
+		IP:        fmt.Sprintf("10.255.%d.%d", subnet, rapid.IntRange(1, someSlots).Draw(t, "ip")),
+		OFPort:    uint16(rapid.IntRange(2, 1+someSlots).Draw(t, "ofport")),
+	}
+	if n := rapid.IntRange(0, someApps).Draw(t, "app"); n > 0 {
+		ep.App = string(app(n))
+	}
+	return ep
+}
+
+// drawEvent makes any event in any order: the log would number policies and
+// groups more sensibly, and State must not rely on it.
+func drawEvent(t *rapid.T, step int) Event {
+	cell := rapid.IntRange(0, someCells-1).Draw(t, "cell")
+	switch rapid.SampledFrom([]string{"lease", "name", "allow", "allow", "revoke", "up", "up", "down", "hello"}).Draw(t, "event") {
+	case "lease":
+		return Change{Revision: api.Revision(step), Events: []Event{LeaseGranted{peer(cell)}}}
+	case "name":
+		n := rapid.IntRange(1, someApps).Draw(t, "app")
+		return Change{Revision: api.Revision(step), Events: []Event{GroupAssigned{app(n), flows.GroupID(100 + n)}}}
+	case "allow":
+		from, to := rapid.IntRange(1, someApps).Draw(t, "from"), rapid.IntRange(1, someApps).Draw(t, "to")
+		first := rapid.Uint16Range(1, 20).Draw(t, "first")
+		return Change{Revision: api.Revision(step), Events: []Event{PolicyAdded{app(from), app(to), flows.Rule{
+			Policy: flows.PolicyID(step), From: flows.GroupID(100 + from), To: flows.GroupID(100 + to),
+			Protocol: flows.TCP, Ports: flows.PortRange{First: first, Last: first + rapid.Uint16Range(0, 9).Draw(t, "more")},
+		}}}}
+	case "revoke":
+		return Change{Revision: api.Revision(step), Events: []Event{PolicyRemoved{flows.PolicyID(rapid.IntRange(1, step).Draw(t, "policy"))}}}
+	case "up":
+		return EndpointsChanged{Cell: peer(cell).Cell, Up: []api.Endpoint{drawEndpoint(t, cell), drawEndpoint(t, cell)}}
+	case "down":
+		return EndpointsChanged{Cell: peer(cell).Cell, Down: []string{fmt.Sprintf("c%d", rapid.IntRange(1, someSlots).Draw(t, "down"))}}
+	}
+	hello := EndpointsReplaced{Cell: peer(cell).Cell}
+	for range rapid.IntRange(0, someSlots).Draw(t, "endpoints") {
+		hello.Endpoints = append(hello.Endpoints, drawEndpoint(t, cell))
+	}
+	return hello
+}
+
+// TestFragmentsForgetHistory: after any events, what State keeps is what
+// compiling from scratch gives; what Step returned, applied to copies of the
+// cells' tables, gives the same; and a state that is told only the outcome, in
+// another order, has the same tables.
+func TestFragmentsForgetHistory(t *testing.T) {
+	var hosted int
+	rapid.Check(t, func(rt *rapid.T) {
+		s := NewState(testOverlay())
+		told := map[flows.CellID]map[flows.FragmentKey]*flows.Fragment{}
+		for step := range rapid.IntRange(someStarts, 60).Draw(rt, "steps") {
+			for _, d := range s.Step(drawEvent(rt, step+1)) {
+				tell(told, d)
+			}
+			checkTold(rt, s, told)
+		}
+		checkFromScratch(rt, s)
+		hosted += len(s.judges)
+		again := retell(s)
+		for id := range s.cells {
+			if s.Hash(id) != again.Hash(id) {
+				rt.Fatalf("cell %s: the table depends on history", id)
+			}
+		}
+	})
+	if hosted == 0 {
+		t.Error("no run ever compiled a policy: the generator proves nothing")
+	}
+}
+
+// tell applies a change to a copy of the cell's table, as an agent does.
+func tell(told map[flows.CellID]map[flows.FragmentKey]*flows.Fragment, d Dirty) {
+	if told[d.Cell] == nil {
+		told[d.Cell] = map[flows.FragmentKey]*flows.Fragment{}
+	}
+	for key, f := range d.Set {
+		if f == nil {
+			delete(told[d.Cell], key)
+		} else {
+			told[d.Cell][key] = f
+		}
+	}
+}
+
+func checkTold(rt *rapid.T, s *State, told map[flows.CellID]map[flows.FragmentKey]*flows.Fragment) {
+	for id := range s.cells {
+		var sum flows.Hash
+		for _, f := range told[id] {
+			sum = sum.Xor(f.Hash)
+		}
+		// A new cell starts with a snapshot, so it was not told of older peers.
+		for _, f := range s.Fragments(id) {
+			if _, was := told[id][f.Key]; !was && f.Key[:5] == "cell/" {
+				sum = sum.Xor(f.Hash)
+			}
+		}
+		if sum != s.Hash(id) {
+			rt.Fatalf("cell %s: what it was told is not its table", id)
+		}
+	}
+}
+
+// retell makes a state from the facts alone, in random order.
+func retell(s *State) *State {
+	var events []Event
+	for group, app := range s.apps {
+		events = append(events, GroupAssigned{app, group})
+	}
+	for _, p := range s.policies {
+		events = append(events, p)
+	}
+	rand.Shuffle(len(events), func(i, j int) { events[i], events[j] = events[j], events[i] })
+	again := NewState(s.overlay)
+	for _, c := range s.cells {
+		again.Step(LeaseGranted{c.peer})
+	}
+	half := len(events) / 2
+	again.Step(Change{Revision: 1, Events: events[:half]})
+	for id, c := range s.cells {
+		var hello []api.Endpoint
+		for _, ep := range c.endpoints {
+			on := endpointOnWire(id, ep)
+			hello = append(hello, on)
+		}
+		again.Step(EndpointsReplaced{Cell: id, Endpoints: hello})
+	}
+	again.Step(Change{Revision: 2, Events: events[half:]})
+	return again
+}
+
+// TestPolicyFragmentIsShared: an app's policy is compiled once for all cells
+// that host it, and a change of it compiles nothing else.
+func TestPolicyFragmentIsShared(t *testing.T) {
+	s := newScript(t)
+	s.do("lease cell=cell-1 subnet=10.255.1.0/24 vtep=192.0.2.1")
+	s.do("lease cell=cell-2 subnet=10.255.2.0/24 vtep=192.0.2.2")
+	s.do("up cell=cell-1 a,backend,10.255.1.2,10 x,other,10.255.1.3,11")
+	s.do("up cell=cell-2 b,backend,10.255.2.2,10")
+	s.do("allow from=frontend to=backend port=tcp/8080")
+	s.do("allow from=frontend to=other port=tcp/8080")
+	before := maps.Clone(s.state.cells["cell-1"].fragments)
+	s.do("allow from=frontend to=backend port=tcp/9090")
+
+	key := flows.PolicyKey(s.state.groups["backend"])
+	one, two := s.state.cells["cell-1"].fragments[key], s.state.cells["cell-2"].fragments[key]
+	if one == nil || one != two {
+		t.Errorf("the cells' fragments of the same app are %p and %p", one, two)
+	}
+	for _, k := range slices.Sorted(maps.Keys(before)) {
+		if changed := before[k] != s.state.cells["cell-1"].fragments[k]; changed != (k == key) {
+			t.Errorf("fragment %s: compiled again: %v", k, changed)
+		}
+	}
+}
+
+// TestUnknownEventPanics: an event that State does not know is a fault of the
+// program, not of its input.
+func TestUnknownEventPanics(t *testing.T) {
+	defer func() {
+		if recover() == nil {
+			t.Error("Step accepted an event of no known type")
+		}
+	}()
+	NewState(testOverlay()).Step(struct{ Event }{})
+}
+
+// benchmarkState has 1,000 policies among 100 apps and 100 endpoints on the
+// cell that is looked at, and 500 other cells.
+func benchmarkState(tb testing.TB) *State {
+	s := NewState(testOverlay())
+	var events []Event
+	for i := range 501 {
+		events = append(events, LeaseGranted{flows.Peer{
+			Cell: flows.CellID(fmt.Sprintf("cell-%d", i)), VTEP: netip.AddrFrom4([4]byte{192, 168, byte(i >> 8), byte(i)}),
+			Lease: netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 255, byte(i >> 1), byte(i&1) << 7}), 25),
+		}})
+	}
+	for i := 1; i <= 100; i++ {
+		events = append(events, GroupAssigned{app(i), flows.GroupID(i)})
+	}
+	for i := range 1000 {
+		events = append(events, benchmarkPolicy(i))
+	}
+	s.Step(Change{Revision: 1, Events: events})
+	hello := EndpointsReplaced{Cell: "cell-0"}
+	for i := 1; i <= 100; i++ {
+		hello.Endpoints = append(hello.Endpoints, api.Endpoint{
+			Container: fmt.Sprintf("c%d", i), App: string(app(i)), IP: fmt.Sprintf("10.255.0.%d", i), OFPort: uint16(100 + i),
+		})
+	}
+	s.Step(hello)
+	if got := len(s.Fragments("cell-0")); got != 1+100+500+100 {
+		tb.Fatalf("%d fragments", got)
+	}
+	return s
+}
+
+func benchmarkPolicy(i int) PolicyAdded {
+	from, to := 1+i/10%100, 1+i%100
+	return PolicyAdded{app(from), app(to), flows.Rule{
+		Policy: flows.PolicyID(i + 1), From: flows.GroupID(from), To: flows.GroupID(to),
+		Protocol: flows.TCP, Ports: flows.PortRange{First: uint16(8000 + i), Last: uint16(8000 + i)},
+	}}
+}
+
+// BenchmarkPolicyChange: one policy added to 1,000 and taken back, from the
+// log's entry to the fragment that goes to the cell.
+func BenchmarkPolicyChange(b *testing.B) {
+	s := benchmarkState(b)
+	extra := benchmarkPolicy(1000)
+	b.ReportAllocs()
+	revision := api.Revision(2)
+	for b.Loop() {
+		dirty := s.Step(Change{Revision: revision, Events: []Event{extra}})
+		if len(dirty) != 1 || len(dirty[0].Set) != 1 {
+			b.Fatalf("changed %v", dirty)
+		}
+		s.Step(Change{Revision: revision + 1, Events: []Event{PolicyRemoved{extra.Rule.Policy}}})
+		revision += 2
+	}
+}

@@ -1,0 +1,251 @@
+package controller
+
+import (
+	"flag"
+	"fmt"
+	"maps"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/weft-sdn/weft/api"
+	"github.com/weft-sdn/weft/flows"
+)
+
+var update = flag.Bool("update", false, "rewrite testdata with what the code answers")
+
+// TestScripts plays testdata/*.txt: events, and after each "----" which
+// fragments of which cells they changed. After every event each cell's
+// fragments must be those that compiling from scratch gives.
+func TestScripts(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no scripts: %v", err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := newScript(t).play(string(text))
+			if *update {
+				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if got != string(text) && !*update {
+				t.Errorf("%s: run with -update and look at the difference; got:\n%s", file, got)
+			}
+		})
+	}
+}
+
+// script stands for the store: it numbers groups, policies and revisions.
+type script struct {
+	t        testing.TB
+	state    *State
+	revision api.Revision
+	policies flows.PolicyID
+	ids      map[string]flows.PolicyID // by their words
+}
+
+func testOverlay() Overlay {
+	return Overlay{Networks: []netip.Prefix{netip.MustParsePrefix("10.255.0.0/16")}, SubnetPrefix: 24, VNI: 1, VXLANPort: 4789}
+}
+
+func newScript(t testing.TB) *script {
+	return &script{t: t, state: NewState(testOverlay()), ids: map[string]flows.PolicyID{}}
+}
+
+func (s *script) play(text string) string {
+	var out strings.Builder
+	answered := false
+	for line := range strings.Lines(text) {
+		switch word := strings.TrimSpace(line); {
+		case answered && word != "":
+			continue // the old answer
+		case word == "" || strings.HasPrefix(word, "#"):
+			answered = false
+			out.WriteString(line)
+		case word == "----":
+			answered = true
+		default:
+			out.WriteString(line)
+			out.WriteString("----\n" + s.do(word))
+		}
+	}
+	return out.String()
+}
+
+// do plays one line and returns the answer, newline included.
+func (s *script) do(line string) string {
+	verb, rest, _ := strings.Cut(line, " ")
+	if verb == "table" {
+		return s.table(flows.CellID(strings.TrimPrefix(rest, "cell=")))
+	}
+	var out strings.Builder
+	for _, d := range s.state.Step(s.event(verb, rest)) {
+		for _, key := range slices.Sorted(maps.Keys(d.Set)) {
+			sign := "+"
+			if d.Set[key] == nil {
+				sign = "-"
+			}
+			fmt.Fprintf(&out, "%s %s%s\n", d.Cell, sign, key)
+		}
+		if refused := s.state.Refused(d.Cell); d.Refused {
+			if len(refused) == 0 {
+				fmt.Fprintf(&out, "%s refused none\n", d.Cell)
+			}
+			for _, r := range refused {
+				fmt.Fprintf(&out, "%s refused %s: %s\n", d.Cell, r.Container, r.Reason)
+			}
+		}
+	}
+	checkFromScratch(s.t, s.state)
+	if out.Len() == 0 {
+		return "nothing\n"
+	}
+	return out.String()
+}
+
+func (s *script) table(cell flows.CellID) string {
+	var out strings.Builder
+	for _, f := range s.state.Fragments(cell) {
+		fmt.Fprintf(&out, "%s: %d flows\n", f.Key, len(f.Flows))
+	}
+	return out.String()
+}
+
+// event turns a line into what the log or an agent would say.
+func (s *script) event(verb, rest string) Event {
+	arg := map[string]string{}
+	var endpoints []api.Endpoint
+	for _, word := range strings.Fields(rest) {
+		if key, value, named := strings.Cut(word, "="); named {
+			arg[key] = value
+		} else { // container,app,ip,ofport
+			endpoints = append(endpoints, s.endpoint(word))
+		}
+	}
+	cell := flows.CellID(arg["cell"])
+	switch verb {
+	case "hello":
+		return EndpointsReplaced{Cell: cell, Endpoints: endpoints}
+	case "up":
+		return EndpointsChanged{Cell: cell, Up: endpoints}
+	case "down":
+		return EndpointsChanged{Cell: cell, Down: strings.Split(arg["container"], ",")}
+	}
+	s.revision++
+	change := Change{Revision: s.revision}
+	switch verb {
+	case "lease":
+		change.Events = []Event{LeaseGranted{flows.Peer{
+			Cell: cell, VTEP: netip.MustParseAddr(arg["vtep"]), Lease: netip.MustParsePrefix(arg["subnet"]),
+		}}}
+	case "name":
+		change.Events = s.assign(nil, flows.AppID(arg["app"]))
+	case "allow":
+		change.Events = s.allow(rest, arg)
+	case "revoke":
+		change.Events = []Event{PolicyRemoved{s.ids[rest]}}
+	default:
+		s.t.Fatalf("unknown verb %q", verb)
+	}
+	return change
+}
+
+func (s *script) allow(words string, arg map[string]string) []Event {
+	from, to := flows.AppID(arg["from"]), flows.AppID(arg["to"])
+	events := s.assign(s.assign(nil, from), to)
+	groups := map[flows.AppID]flows.GroupID{}
+	maps.Copy(groups, s.state.groups)
+	for _, ev := range events {
+		assigned := ev.(GroupAssigned)
+		groups[assigned.App] = assigned.Group
+	}
+	name, ports, _ := strings.Cut(arg["port"], "/")
+	protocol, err := flows.ParseProtocol(name)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	first, last, isRange := strings.Cut(ports, "-")
+	if !isRange {
+		last = first
+	}
+	s.policies++
+	s.ids[words] = s.policies
+	return append(events, PolicyAdded{From: from, To: to, Rule: flows.Rule{
+		Policy: s.policies, From: groups[from], To: groups[to], Protocol: protocol,
+		Ports: flows.PortRange{First: uint16(s.number(first)), Last: uint16(s.number(last))},
+	}})
+}
+
+// assign appends the event that gives app a group id, unless it has one.
+func (s *script) assign(events []Event, app flows.AppID) []Event {
+	taken := len(s.state.groups)
+	for _, ev := range events {
+		if ev.(GroupAssigned).App == app {
+			return events
+		}
+		taken++
+	}
+	if _, has := s.state.groups[app]; has {
+		return events
+	}
+	return append(events, GroupAssigned{App: app, Group: flows.GroupID(101 + taken)})
+}
+
+func (s *script) endpoint(word string) api.Endpoint {
+	parts := strings.Split(word, ",")
+	if len(parts) != 4 {
+		s.t.Fatalf("endpoint %q: want container,app,ip,ofport", word)
+	}
+	return api.Endpoint{Container: parts[0], App: parts[1], IP: parts[2], OFPort: uint16(s.number(parts[3]))}
+}
+
+func (s *script) number(text string) uint64 {
+	n, err := strconv.ParseUint(text, 10, 16)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return n
+}
+
+// checkFromScratch compares what State kept with what compiling each cell's
+// state from scratch gives: fragments, and the hash of the whole table.
+func checkFromScratch(t interface {
+	Helper()
+	Fatalf(format string, args ...any)
+}, s *State,
+) {
+	t.Helper()
+	for id := range s.cells {
+		view, _ := s.CellState(id)
+		want := flows.Fragments(view)
+		have := s.Fragments(id)
+		if len(have) != len(want) {
+			t.Fatalf("cell %s has %d fragments, from scratch %d\nhave %v\nwant %v", id, len(have), len(want), keysOf(have), want)
+		}
+		for i, f := range have {
+			if f.Key != want[i].Key || f.Hash != want[i].Hash || !slices.Equal(f.Flows, want[i].Flows) {
+				t.Fatalf("cell %s: fragment %s differs from scratch:\nhave %v\nwant %v", id, f.Key, f.Flows, want[i].Flows)
+			}
+		}
+		if have, want := s.Hash(id), flows.TableHash(want); have != want {
+			t.Fatalf("cell %s: hash %s, from scratch %s", id, have, want)
+		}
+	}
+}
+
+func keysOf(fragments []*flows.Fragment) (keys []flows.FragmentKey) {
+	for _, f := range fragments {
+		keys = append(keys, f.Key)
+	}
+	return keys
+}
