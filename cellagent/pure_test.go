@@ -258,3 +258,27 @@ func TestObserveSortsPorts(t *testing.T) {
 		t.Errorf("the ready holder of an address lost it: %+v", seen)
 	}
 }
+
+// TestIdentityBelongsToContainerAddressAndPort: an endpoint's flows may be in
+// the switch only while all three are as the flows say.
+func TestIdentityBelongsToContainerAddressAndPort(t *testing.T) {
+	ip := netip.MustParseAddr("10.255.1.2")
+	f := flows.EndpointFragment(flows.Endpoint{Container: "one", App: "cats", Group: 101, IP: ip, OFPort: 5})
+	for name, c := range map[string]struct {
+		port  ovsdb.Port
+		admit bool
+	}{
+		"as it was":       {ovsdb.Port{Container: "one", IP: ip, OFPort: 5}, true},
+		"other port":      {ovsdb.Port{Container: "one", IP: ip, OFPort: 55}, false},
+		"other address":   {ovsdb.Port{Container: "one", IP: ip.Next(), OFPort: 5}, false},
+		"other container": {ovsdb.Port{Container: "two", IP: ip, OFPort: 5}, false},
+	} {
+		seen := observation{endpoints: map[string]ovsdb.Port{c.port.Container: c.port}}
+		if got := seen.admits(f); got != c.admit {
+			t.Errorf("%s: admitted %v", name, got)
+		}
+	}
+	if !(observation{}).admits(part("policy/102", 1)) {
+		t.Error("a policy's fragment was held back")
+	}
+}

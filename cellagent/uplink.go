@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/weft-sdn/weft/api"
+	"github.com/weft-sdn/weft/ovsdb"
 )
 
 // How long to wait before the controller is tried again, with jitter, so that
@@ -60,7 +61,10 @@ func (a *Agent) leased(wire api.Lease, err error) {
 		next, err = parseLease(wire, a.cfg.Cell)
 	}
 	if err == nil {
-		err = a.lease.accept(next, a.ports)
+		var ports []ovsdb.Port
+		if ports, err = a.db.Ports(a.cfg.Bridge); err == nil || errors.Is(err, ovsdb.ErrNoBridge) {
+			err = a.lease.accept(next, ports)
+		}
 	}
 	if a.fault("lease", err) {
 		a.redial()
@@ -68,7 +72,7 @@ func (a *Agent) leased(wire api.Lease, err error) {
 	}
 	if a.lease.wire.Subnet != next.wire.Subnet || a.lease.wire.VXLANPort != next.wire.VXLANPort {
 		a.log.Info("lease", "subnet", next.wire.Subnet, "vni", next.wire.VNI, "vxlan_port", next.wire.VXLANPort)
-		a.configured = false
+		a.configured, a.observed = false, false
 		a.fault("disk", saveLease(a.cfg.StateDir, next))
 	}
 	a.lease, a.toOpen = next, true
