@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"slices"
@@ -81,6 +82,9 @@ func (st *stream) take(ctx context.Context) (api.Message, error) {
 		return st.takeSnapshot(ctx)
 	}
 	defer st.link.mu.Unlock()
+	if st.link.stream != st {
+		return api.Message{}, ended(st.link.cell, st.id)
+	}
 	if len(st.pending) == 0 && st.refused == nil {
 		return api.Message{}, nil
 	}
@@ -103,9 +107,14 @@ func (st *stream) take(ctx context.Context) (api.Message, error) {
 func (st *stream) takeSnapshot(ctx context.Context) (api.Message, error) {
 	var msg api.Message
 	var fragments []*flows.Fragment
+	var gone error
 	err := st.c.ask(ctx, func(s *State) {
 		st.link.mu.Lock()
 		defer st.link.mu.Unlock()
+		if st.link.stream != st {
+			gone = ended(st.link.cell, st.id)
+			return
+		}
 		fragments = s.Fragments(st.link.cell)
 		st.restart()
 		st.snapshot = false
@@ -116,7 +125,7 @@ func (st *stream) takeSnapshot(ctx context.Context) (api.Message, error) {
 			msg.Refused = &refused
 		}
 	})
-	if err != nil {
+	if err = cmp.Or(gone, err); err != nil {
 		return api.Message{}, err
 	}
 	msg.Set = make([]api.Fragment, 0, len(fragments))
@@ -129,9 +138,7 @@ func (st *stream) takeSnapshot(ctx context.Context) (api.Message, error) {
 // number starts the next message of the stream. The caller holds link.mu.
 func (st *stream) number(kind string) api.Message {
 	st.seq++
-	if st.link.stream == st { // a stream that was replaced carries no debts
-		st.link.sent(st.seq)
-	}
+	st.link.sent(st.seq)
 	return api.Message{Type: kind, Seq: st.seq, Revision: uint64(st.revision), Hash: st.hash.String()}
 }
 
