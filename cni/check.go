@@ -6,7 +6,9 @@ import (
 	"net/netip"
 
 	"github.com/containernetworking/cni/pkg/skel"
+	"github.com/containernetworking/cni/pkg/types"
 	current "github.com/containernetworking/cni/pkg/types/100"
+	"github.com/containernetworking/cni/pkg/version"
 	"github.com/vishvananda/netlink"
 
 	"github.com/weft-sdn/weft/ovsdb"
@@ -51,6 +53,9 @@ func check(conf Config, inv Invocation) error {
 
 // inResult compares with what ADD returned, if the runtime kept it.
 func inResult(conf Config, ip netip.Addr) error {
+	if err := version.ParsePrevResult(&conf.PluginConf); err != nil {
+		return failure(types.ErrDecodingFailure, fmt.Sprintf("prevResult: %v", err), "")
+	}
 	if conf.PrevResult == nil {
 		return nil
 	}

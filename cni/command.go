@@ -83,7 +83,7 @@ func prepare(ctx context.Context, conf Config, inv Invocation) (*adding, error) 
 // Del unplugs the container. It needs neither the namespace nor an agent, and
 // succeeds if there is nothing to do.
 func (p Plugin) Del(args *skel.CmdArgs) error {
-	conf, err := ParseConfig(args.StdinData)
+	conf, err := parsePlaces(args.StdinData)
 	if err != nil {
 		return err
 	}

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/containernetworking/cni/pkg/types"
-	"github.com/containernetworking/cni/pkg/version"
 )
 
 // Config is the network configuration. Keys that it does not name are the
@@ -50,6 +49,16 @@ var bridgeName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$`)
 // ParseConfig reads and validates the network configuration that a runtime
 // passes on stdin. An error names the key and its value.
 func ParseConfig(stdin []byte) (Config, error) {
+	c, err := parsePlaces(stdin)
+	if err != nil {
+		return Config{}, err
+	}
+	return c, c.validate()
+}
+
+// parsePlaces is ParseConfig as far as DEL needs it: where things are. A mistake
+// in the rest must not keep containers from being removed.
+func parsePlaces(stdin []byte) (Config, error) {
 	c := Config{
 		OVSDB: "unix:/run/openvswitch/db.sock", Bridge: "br-weft", SubnetFile: "/run/weft/subnet.json",
 		DataDir: "/var/lib/weft/addresses", Ready: "8s",
@@ -57,27 +66,23 @@ func ParseConfig(stdin []byte) (Config, error) {
 	if err := json.Unmarshal(stdin, &c); err != nil {
 		return Config{}, undecodable(stdin, err)
 	}
-	if err := c.validate(); err != nil {
-		return Config{}, err
-	}
-	if err := version.ParsePrevResult(&c.PluginConf); err != nil {
-		return Config{}, failure(types.ErrDecodingFailure, fmt.Sprintf("prevResult: %v", err), "")
+	path, isUnix := strings.CutPrefix(c.OVSDB, "unix:")
+	switch {
+	case !isUnix || !filepath.IsAbs(path):
+		return Config{}, invalid("ovsdb", c.OVSDB, "must be unix: and an absolute path, such as unix:/run/openvswitch/db.sock")
+	case !bridgeName.MatchString(c.Bridge):
+		return Config{}, invalid("bridge", c.Bridge, "must be 1 to 15 letters, digits, '-', '_' or '.', beginning with a letter or digit")
+	case !filepath.IsAbs(c.DataDir):
+		return Config{}, invalid("dataDir", c.DataDir, "must be an absolute path")
 	}
 	return c, nil
 }
 
 func (c *Config) validate() error {
-	path, isUnix := strings.CutPrefix(c.OVSDB, "unix:")
-	switch {
-	case !isUnix || !filepath.IsAbs(path):
-		return invalid("ovsdb", c.OVSDB, "must be unix: and an absolute path, such as unix:/run/openvswitch/db.sock")
-	case !bridgeName.MatchString(c.Bridge):
-		return invalid("bridge", c.Bridge, "must be 1 to 15 letters, digits, '-', '_' or '.', beginning with a letter or digit")
-	case !filepath.IsAbs(c.SubnetFile):
+	if !filepath.IsAbs(c.SubnetFile) {
 		return invalid("subnetFile", c.SubnetFile, "must be an absolute path")
-	case !filepath.IsAbs(c.DataDir):
-		return invalid("dataDir", c.DataDir, "must be an absolute path")
-	case c.MTU != 0 && (c.MTU < minMTU || c.MTU > maxMTU):
+	}
+	if c.MTU != 0 && (c.MTU < minMTU || c.MTU > maxMTU) {
 		return invalid("mtu", c.MTU, fmt.Sprintf("must be 0 (the cell's) or %d to %d", minMTU, maxMTU))
 	}
 	d, err := time.ParseDuration(c.Ready)

@@ -2,6 +2,7 @@ package cni_test
 
 import (
 	"context"
+	"encoding/json"
 	"os"
 	"os/exec"
 	"strings"
@@ -191,6 +192,25 @@ func TestDelWithoutNamespace(t *testing.T) {
 	}
 	if _, err := (&container{cell: c, id: "raw"}).command("DEL", c.stdin("0.3.1")).Output(); err != nil {
 		t.Errorf("DEL without CNI_NETNS: %v", err)
+	}
+	c.mustBeEmpty()
+}
+
+// TestDelToleratesMistakes: a configuration that was broken after the container
+// started still lets it go.
+func TestDelToleratesMistakes(t *testing.T) {
+	c := newCell(t)
+	c.agent(ready)
+	x := c.container("trapped")
+	x.mustAdd()
+	broken := c.changed(map[string]any{"mtu": 9, "readyTimeout": "soon", "app": "a\nb", "prevResult": map[string]any{"ips": []any{}}})
+	broken["cniVersion"], broken["name"] = "1.0.0", "weft"
+	stdin, err := json.Marshal(broken)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, err := x.command("DEL", string(stdin)).CombinedOutput(); err != nil {
+		t.Errorf("DEL: %v: %s", err, out)
 	}
 	c.mustBeEmpty()
 }
