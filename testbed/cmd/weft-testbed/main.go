@@ -60,6 +60,7 @@ func command() *cobra.Command {
 				return lab.Fetch(c.Context())
 			},
 		},
+		benchCommand(),
 		testCommand("test", "run all tests and count them", unit, endToEnd),
 		testCommand("unit", "run the tests that need no lab", unit),
 		testCommand("e2e", "run the end-to-end tests on three cells", endToEnd),
