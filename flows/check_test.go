@@ -20,8 +20,8 @@ func TestContractsAreComplete(t *testing.T) {
 		if strings.Trim(c.Name, "abcdefghijklmnopqrstuvwxyz") != "" || c.Name == "" {
 			t.Errorf("table name %q: OVS prints anything but letters in quotes", c.Name)
 		}
-		if c.Question == "" || c.Drop == "" || c.File != c.Name+".go" {
-			t.Errorf("table %s: question, drop or file is missing", c.Name)
+		if c.Question == "" || c.Why == "" || c.Drop == "" || c.File != c.Name+".go" {
+			t.Errorf("table %s: question, why, drop or file is missing", c.Name)
 		}
 		reads := append(slices.Clone(c.Reads), c.Writes...)
 		for _, field := range reads {

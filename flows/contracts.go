@@ -10,6 +10,7 @@ var contracts = []Contract{
 		Next:     []TableID{TablePortsec, TableConntrack},
 		Reads:    []string{"in_port", "ip", "tun_id", "tun_src", "nw_src", "tun_gbp_id", "tun_gbp_flags"},
 		Writes:   []string{source.Name, origin.Name, applied.Name},
+		Why:      "identity is decided once, from the port or a believed tunnel header, before anything else looks at the packet",
 		Drop:     "unknown to us: an unknown port, the host, or the tunnel from a sender or inner source that no known cell has",
 	},
 	{
@@ -17,6 +18,7 @@ var contracts = []Contract{
 		Question: "Does the container use the MAC and IP we gave it?",
 		Next:     []TableID{TableARP, TableConntrack},
 		Reads:    []string{"in_port", "dl_src", "ip", "nw_src", "arp", "arp_spa", "arp_sha"},
+		Why:      "a container that lies about its addresses is counted apart from an unknown port",
 		Drop:     "not the container's own: another MAC or IPv4 address, IPv6, or any other ethertype",
 	},
 	{
@@ -25,6 +27,7 @@ var contracts = []Contract{
 		Reads:    []string{"arp", "arp_op", "arp_tpa", "eth_src", "arp_sha", "arp_spa"},
 		Writes:   []string{"eth_src", "eth_dst", "arp_op", "arp_sha", "arp_spa", "arp_tha", "arp_tpa"},
 		Outputs:  []string{"IN_PORT"},
+		Why:      "the bridge is everybody's only neighbour, so it answers and nothing floods",
 		Drop:     "ARP for anything but the gateway, or an ARP reply",
 	},
 	{
@@ -33,6 +36,7 @@ var contracts = []Contract{
 		Next:     []TableID{TableState},
 		Reads:    []string{"ip"},
 		Tracks:   []string{"track"},
+		Why:      "the direction of a packet must be known before it can be judged",
 		Drop:     "not IPv4; cannot happen while portsec and classify let only IPv4 here",
 	},
 	{
@@ -42,6 +46,7 @@ var contracts = []Contract{
 		Reads:    []string{"ct_state", "ct_mark", "ip", judged.Name, origin.Name, applied.Name},
 		Writes:   []string{class.Name},
 		Tracks:   []string{"track"},
+		Why:      "an entry proves only that somebody sent; this table asks who allowed it",
 		Drop:     "tracked, but in no direction that the flows above know; cannot happen. (The flow at the top counts what belongs to no connection: +inv.)",
 	},
 	{
@@ -50,11 +55,13 @@ var contracts = []Contract{
 		Next:     []TableID{TableEgress, TableJudge},
 		Reads:    []string{"ip", "nw_dst", origin.Name},
 		Writes:   []string{destination.Name, ofport.Name, vtep.Name, delivery.Name},
+		Why:      "where a packet goes decides which cell judges it",
 		Drop:     "no origin; cannot happen. (The flows above count each kind of missing receiver.)",
 	},
 	{
 		ID: TableEgress, Name: "egress", File: "egress.go",
 		Question: "May it leave the overlay?",
+		Why:      "leaving the overlay is decided by address, not by identity",
 		Drop:     "wanted to leave the overlay, and no rule allows it",
 	},
 	{
@@ -63,6 +70,7 @@ var contracts = []Contract{
 		Next:     []TableID{TablePolicy, TableOutput},
 		Reads:    []string{class.Name, delivery.Name, source.Name, labelSource.Name},
 		Writes:   []string{source.Name, destination.Name},
+		Why:      "only after destination is it known whether this cell judges; policy wants opener and server in their places",
 		Drop:     "a class and delivery that do not go together; cannot happen",
 	},
 	{
@@ -70,6 +78,7 @@ var contracts = []Contract{
 		Question: "May the source group talk to the destination group?",
 		Next:     []TableID{TableOutput},
 		Reads:    []string{"ct_state", "ct_nw_proto", "ct_tp_dst", "ip", source.Name, destination.Name},
+		Why:      "every packet in both directions is judged by one flow, so removing it stops both",
 		Drop:     "denied: no policy allows this pair of groups on this protocol and port",
 	},
 	{
@@ -80,6 +89,7 @@ var contracts = []Contract{
 			judged.Name, labelSource.Name, labelDestination.Name},
 		Tracks:  []string{"track", "commit"},
 		Outputs: []string{ofport.Name, "tunnel"},
+		Why:     "only what was allowed may commit a connection and leave",
 		Drop:    "allowed, but with a class and delivery that no flow delivers; cannot happen",
 	},
 }

@@ -1,0 +1,77 @@
+package flows
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+)
+
+// maxOFPort is OFPP_MAX of OpenFlow 1.0, the largest number OVS gives a port.
+const maxOFPort = 0xfeff
+
+// Validate reports every value that Compile cannot compile, or that would make
+// two objects share a flow. Compile panics on addresses that are not IPv4;
+// whoever takes a state from outside asks first.
+func (c CellState) Validate() error {
+	var faults []error
+	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
+	if c.VNI == 0 || c.VNI >= 1<<24 {
+		fault("vni %d: must be 1 to %d", c.VNI, 1<<24-1)
+	}
+	if !c.Lease.IsValid() || !c.Lease.Addr().Is4() {
+		fault("lease %v: must be an IPv4 subnet", c.Lease)
+	}
+	for _, network := range c.Overlay {
+		if !network.IsValid() || !network.Addr().Is4() {
+			fault("overlay %v: must be an IPv4 network", network)
+		}
+	}
+	c.validateLocal(fault)
+	c.validateRemote(fault)
+	for _, r := range c.Allow {
+		if r.Ports.First == 0 || r.Ports.First > r.Ports.Last {
+			fault("policy %d: ports %d to %d: must be 1 to 65535, in ascending order", r.Policy, r.Ports.First, r.Ports.Last)
+		}
+		if r.Policy == 0 || uint64(r.Policy) >= 1<<cookieIDBits {
+			fault("policy %d: its number must fit a cookie: 1 to 2^%d-1", r.Policy, cookieIDBits)
+		}
+	}
+	return errors.Join(faults...)
+}
+
+func (c CellState) validateLocal(fault func(string, ...any)) {
+	containers, ips, ports := map[string]bool{}, map[netip.Addr]bool{}, map[OFPort]bool{TunnelOFPort: true}
+	for _, ep := range c.Local {
+		switch {
+		case ep.Container == "" || containers[ep.Container]:
+			fault("endpoint %q: container ids must be there and differ", ep.Container)
+		case !ep.IP.Is4() || !c.Lease.Contains(ep.IP) || ips[ep.IP]:
+			fault("endpoint %s: ip %v: must be in the lease %v and no other endpoint's", ep.Container, ep.IP, c.Lease)
+		case ep.OFPort == 0 || ep.OFPort > maxOFPort || ports[ep.OFPort]:
+			fault("endpoint %s: ofport %d: must be 2 to %d and no other endpoint's", ep.Container, ep.OFPort, maxOFPort)
+		}
+		containers[ep.Container], ips[ep.IP], ports[ep.OFPort] = true, true, true
+	}
+}
+
+func (c CellState) validateRemote(fault func(string, ...any)) {
+	cells, vteps := map[CellID]bool{c.Cell: true}, map[netip.Addr]bool{}
+	leases := []netip.Prefix{c.Lease}
+	for _, p := range c.Remote {
+		switch {
+		case p.Cell == "" || cells[p.Cell]:
+			fault("cell %q: cell ids must be there and differ", p.Cell)
+		case !p.VTEP.Is4() || vteps[p.VTEP]:
+			fault("cell %s: vtep %v: must be IPv4 and no other cell's", p.Cell, p.VTEP)
+		case !p.Lease.IsValid() || !p.Lease.Addr().Is4():
+			fault("cell %s: lease %v: must be an IPv4 subnet", p.Cell, p.Lease)
+		}
+		for _, other := range leases {
+			if p.Lease.IsValid() && p.Lease.Overlaps(other) {
+				fault("cell %s: lease %v overlaps %v", p.Cell, p.Lease, other)
+			}
+		}
+		cells[p.Cell], vteps[p.VTEP] = true, true
+		leases = append(leases, p.Lease)
+	}
+}
