@@ -35,6 +35,9 @@ func openAuthority(dir string, now time.Time) (a *authority, made bool, err erro
 	certFile, keyFile := filepath.Join(dir, "ca.crt"), filepath.Join(dir, "ca.key")
 	certPEM, err := os.ReadFile(certFile)
 	if errors.Is(err, fs.ErrNotExist) {
+		if _, signed := os.Stat(filepath.Join(dir, ControllerCert)); signed == nil {
+			return nil, false, fmt.Errorf("%s is missing, but what it signed is there: restore it, or start in an empty folder", certFile)
+		}
 		a, err = makeAuthority(certFile, keyFile, now)
 		return a, true, err
 	}
