@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -53,7 +54,7 @@ type Change struct {
 // Policies lists the policies as the external API does.
 func (c *Client) Policies(ctx context.Context, filter Filter) (PoliciesPayload, error) {
 	var list PoliciesPayload
-	_, err := c.do(ctx, http.MethodGet, externalV1+"/policies"+filter.query(), nil, &list)
+	err := c.get(ctx, externalV1+"/policies"+filter.query(), &list)
 	return list, wrap("listing policies", err)
 }
 
@@ -72,35 +73,35 @@ func (c *Client) RemovePolicies(ctx context.Context, policies []PolicyBody, wait
 // Tags lists the identities that policies name, as the external API does.
 func (c *Client) Tags(ctx context.Context) ([]Tag, error) {
 	var list TagsPayload
-	_, err := c.do(ctx, http.MethodGet, externalV1+"/tags", nil, &list)
+	err := c.get(ctx, externalV1+"/tags", &list)
 	return list.Tags, wrap("listing tags", err)
 }
 
 // Cells lists the cells that hold a lease.
 func (c *Client) Cells(ctx context.Context) ([]Cell, error) {
 	var list CellsList
-	_, err := c.do(ctx, http.MethodGet, Version+"/cells", nil, &list)
+	err := c.get(ctx, Version+"/cells", &list)
 	return list.Cells, wrap("listing cells", err)
 }
 
 // Endpoints lists the containers that connected agents have reported.
 func (c *Client) Endpoints(ctx context.Context) ([]Endpoint, error) {
 	var list EndpointsList
-	_, err := c.do(ctx, http.MethodGet, Version+"/endpoints", nil, &list)
+	err := c.get(ctx, Version+"/endpoints", &list)
 	return list.Endpoints, wrap("listing endpoints", err)
 }
 
 // Groups lists the group ids in use.
 func (c *Client) Groups(ctx context.Context) ([]Group, error) {
 	var list GroupsList
-	_, err := c.do(ctx, http.MethodGet, Version+"/groups", nil, &list)
+	err := c.get(ctx, Version+"/groups", &list)
 	return list.Groups, wrap("listing groups", err)
 }
 
 // PolicyInfos lists the policies with their numbers and cookies.
 func (c *Client) PolicyInfos(ctx context.Context, filter Filter) ([]PolicyInfo, error) {
 	var list PolicyInfosList
-	_, err := c.do(ctx, http.MethodGet, Version+"/policies"+filter.query(), nil, &list)
+	err := c.get(ctx, Version+"/policies"+filter.query(), &list)
 	return list.Policies, wrap("listing policies", err)
 }
 
@@ -108,11 +109,25 @@ func (c *Client) PolicyInfos(ctx context.Context, filter Filter) ([]PolicyInfo, 
 // NotFound if nothing has it.
 func (c *Client) Explain(ctx context.Context, cookie string) (Explanation, error) {
 	var e Explanation
-	_, err := c.do(ctx, http.MethodGet, Version+"/cookies/"+url.PathEscape(cookie), nil, &e)
+	err := c.get(ctx, Version+"/cookies/"+url.PathEscape(cookie), &e)
 	return e, wrap("explaining cookie "+cookie, err)
 }
 
+// get fetches a list or an object.
+func (c *Client) get(ctx context.Context, path string, answer any) error {
+	ctx, cancel := context.WithTimeout(ctx, ioTimeout)
+	defer cancel()
+	_, err := c.do(ctx, http.MethodGet, path, nil, answer)
+	return err
+}
+
 func (c *Client) write(ctx context.Context, path string, policies []PolicyBody, wait Wait) (Change, error) {
+	patience := ioTimeout
+	if wait.For != WaitNone {
+		patience += cmp.Or(wait.Timeout, DefaultWait)
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	var change Change
 	header, err := c.do(ctx, http.MethodPost, path+wait.query(), policiesRequest{policies}, &change)
 	if err != nil {

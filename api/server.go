@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -141,11 +142,10 @@ func describe(err error) (kind Kind, status int, text, detail string) {
 	if !errors.As(err, &e) {
 		return ErrInternal, http.StatusInternalServerError, "internal error: see the controller's log", ""
 	}
-	status = e.status
-	if status == 0 {
-		status = statusOf(e.Kind)
+	if e.status != 0 || e.Detail != "" { // the contract fixes the text
+		return e.Kind, cmp.Or(e.status, statusOf(e.Kind)), e.Text, e.Detail
 	}
-	return e.Kind, status, e.Text, e.Detail
+	return e.Kind, statusOf(e.Kind), err.Error(), ""
 }
 
 // headerText makes a text fit for a header's value.
