@@ -350,7 +350,7 @@ func TestEndpointsOutliveTheStream(t *testing.T) {
 	if cells[0].Connected || cells[0].Endpoints != 1 {
 		t.Errorf("cell %+v", cells[0])
 	}
-	a = b.cellNumber(1)
+	b.cellNumber(1)
 	if endpoints, _ = b.Endpoints(b.limit()); len(endpoints) != 0 {
 		t.Errorf("endpoints after an empty hello: %v", endpoints)
 	}

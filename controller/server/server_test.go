@@ -23,7 +23,7 @@ const patience = 20 * time.Second
 
 // install makes certificates for cell-1 to cell-3 and a configuration that
 // listens on free ports.
-func install(t *testing.T) (dir string, config server.Config) {
+func install(t testing.TB) (dir string, config server.Config) {
 	t.Helper()
 	dir = t.TempDir()
 	cells, err := pki.ParseCells("cell-1,cell-2,cell-3")
@@ -47,7 +47,7 @@ func keys(dir, name string) api.KeyFiles {
 	}
 }
 
-func run(t *testing.T, config server.Config) *server.Server {
+func run(t testing.TB, config server.Config) *server.Server {
 	t.Helper()
 	s, err := server.Start(context.Background(), config, slog.New(slog.DiscardHandler))
 	if err != nil {
@@ -57,7 +57,7 @@ func run(t *testing.T, config server.Config) *server.Server {
 	return s
 }
 
-func agentClient(t *testing.T, s *server.Server, dir, cell string) *api.AgentClient {
+func agentClient(t testing.TB, s *server.Server, dir, cell string) *api.AgentClient {
 	t.Helper()
 	config, err := api.ClientTLS(keys(dir, cell))
 	if err != nil {
@@ -93,7 +93,7 @@ func TestWholeController(t *testing.T) {
 		}
 		stream, err := agent.Open(ctx, api.Hello{VTEP: vtep, Endpoints: []api.Endpoint{
 			{Container: "c1", App: app, IP: fmt.Sprintf("10.255.%d.2", i+1), OFPort: 10},
-			{Container: "astray", App: app, IP: "10.254.0.1", OFPort: 11},
+			{Container: "astray", App: app, IP: "10.254.0.1", OFPort: 11}, {Container: "-", IP: "?"}, // refused alone
 		}})
 		if err != nil {
 			t.Fatal(err)
@@ -355,5 +355,36 @@ func TestHealth(t *testing.T) {
 	defer res.Body.Close()
 	if text, err := io.ReadAll(res.Body); res.StatusCode != http.StatusOK || len(text) != 0 || err != nil {
 		t.Errorf("%s: %q, %v", res.Status, text, err)
+	}
+}
+
+// BenchmarkPolicyApplied: one policy over REST, durable, compiled, streamed to
+// an agent over mTLS and acknowledged; the agent's switch costs nothing here.
+func BenchmarkPolicyApplied(b *testing.B) {
+	dir, config := install(b)
+	s := run(b, config)
+	agent := agentClient(b, s, dir, "cell-1")
+	if _, err := agent.Lease(b.Context(), api.LeaseRequest{VTEP: "192.0.2.1"}); err != nil {
+		b.Fatal(err)
+	}
+	stream, err := agent.Open(b.Context(), api.Hello{VTEP: "192.0.2.1", Endpoints: []api.Endpoint{
+		{Container: "c1", App: "back", IP: "10.255.1.2", OFPort: 10},
+	}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer stream.Close()
+	go obey(b.Context(), agent, stream)
+	admin := api.NewClient("http://"+s.External.String(), s.Token)
+	wait := api.Wait{For: api.WaitApplied, Timeout: patience}
+	port := 0
+	for b.Loop() {
+		port = port%60000 + 1
+		if change, err := admin.AddPolicies(b.Context(), body("front", "back", port), wait); err != nil || len(change.Pending) > 0 {
+			b.Fatal(change, err)
+		}
+		if change, err := admin.RemovePolicies(b.Context(), body("front", "back", port), wait); err != nil || len(change.Pending) > 0 {
+			b.Fatal(change, err)
+		}
 	}
 }
