@@ -252,11 +252,9 @@ func randomPacket(cell CellState, rng *rand.Rand, srcPort uint16) packet {
 	from, to := cell.Local[rng.IntN(len(cell.Local))], cell.Local[rng.IntN(len(cell.Local))]
 	p := packet{port: from.OFPort, mac: MACOf(from.IP), src: from.IP, dst: to.IP,
 		protocol: []Protocol{TCP, UDP}[rng.IntN(2)], srcPort: srcPort, dstPort: randomPort(rng)}
-	group := from.Group
 	peer := cell.Remote[rng.IntN(len(cell.Remote))]
 	if rng.IntN(2) == 0 {
-		group = GroupID(rng.IntN(5))
-		p.port, p.vtep, p.vni, p.group = 0, peer.VTEP, cell.VNI, group
+		p.port, p.vtep, p.vni, p.group = 0, peer.VTEP, cell.VNI, GroupID(rng.IntN(5))
 		p.src = netip.AddrFrom4([4]byte{10, 255, peer.Lease.Addr().As4()[2], byte(2 + rng.IntN(20))})
 		p.mac = MACOf(p.src)
 	}

@@ -12,7 +12,7 @@ import (
 const document = "../../../docs/pipeline.md"
 
 // TestPipelineDocIsFresh: the generated parts of the document are those of
-// this code. `make docs` brings them up to date.
+// this code. `make golden` brings them up to date.
 func TestPipelineDocIsFresh(t *testing.T) {
 	text, err := os.ReadFile(document)
 	if err != nil {
@@ -23,7 +23,7 @@ func TestPipelineDocIsFresh(t *testing.T) {
 		t.Fatal(err)
 	}
 	if fresh != string(text) {
-		t.Error("docs/pipeline.md is stale: run make docs")
+		t.Error("docs/pipeline.md is stale: run make golden")
 	}
 }
 
