@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // Client speaks the external and the native API. It is safe for concurrent use.
@@ -214,6 +215,12 @@ func readError(resp *http.Response) error {
 	if e.Text == "" {
 		e.Text = resp.Status
 	}
+	e.Text = strings.Map(func(r rune) rune { // it may end on a terminal
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, e.Text)
 	if e.Kind == "" {
 		e.Kind = kindOfStatus(resp.StatusCode)
 	}

@@ -119,15 +119,15 @@ func TestClientMeetsStrangers(t *testing.T) {
 	if _, err := api.NewClient("http://[bad", "").Cells(t.Context()); !errors.Is(err, api.ErrInvalid) {
 		t.Errorf("bad address: %v", err)
 	}
-	for body, kind := range map[string]api.Kind{"<html>": api.ErrInternal, "404": api.ErrNotFound, "503": api.ErrUnavailable, "410": api.ErrGone} {
+	for body, kind := range map[string]api.Kind{"4\x1b[2J": api.ErrNotFound, "<html>": api.ErrInternal, "404": api.ErrNotFound, "503": api.ErrUnavailable, "410": api.ErrGone} {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			status := map[string]int{"404": 404, "503": 503, "410": 410}[body]
+			status := map[string]int{"4\x1b[2J": 404, "404": 404, "503": 503, "410": 410}[body]
 			if status != 0 {
 				w.WriteHeader(status)
 			}
 			_, _ = w.Write([]byte(body))
 		}))
-		if _, err := api.NewClient(server.URL, "").Cells(t.Context()); api.KindOf(err) != kind || err == nil {
+		if _, err := api.NewClient(server.URL, "").Cells(t.Context()); api.KindOf(err) != kind || err == nil || strings.Contains(err.Error(), "\x1b") {
 			t.Errorf("%s: %v", body, err)
 		}
 		server.Close()

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"text/tabwriter"
+	"unicode/utf8"
 )
 
 // print writes the document as JSON if -o json was given, else calls table.
@@ -39,7 +40,7 @@ func safe(s string) string {
 	switch {
 	case s == "":
 		return "-"
-	case strings.IndexFunc(s, func(r rune) bool { return !strconv.IsPrint(r) }) >= 0:
+	case !utf8.ValidString(s), strings.IndexFunc(s, func(r rune) bool { return !strconv.IsPrint(r) }) >= 0:
 		return strconv.QuoteToASCII(s)
 	}
 	return s

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"errors"
+	"log/slog"
+	"net"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/weft-sdn/weft/api"
+	"github.com/weft-sdn/weft/api/internal/memory"
+	"github.com/weft-sdn/weft/flows"
+)
+
+// token is what the test's controller accepts.
+const token = "s3cret-token"
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"weft": main})
+}
+
+// TestScripts runs testdata/*.txtar, each against a controller of its own that
+// WEFT_API leads to. WEFT_TOKEN_FILE is set; $TOKEN is the token itself and
+// $NOBODY an address where nobody listens.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata",
+		UpdateScripts:       os.Getenv("WEFT_GOLDEN") != "",
+		RequireExplicitExec: true,
+		Setup: func(env *testscript.Env) error {
+			nobody, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				return err
+			}
+			defer nobody.Close()
+			x := controller(filepath.Base(env.WorkDir))
+			server := httptest.NewServer(api.NewExternal(api.External{
+				Policies: x, Fleet: x, Auth: api.TokenAuth(token), Log: slog.New(slog.DiscardHandler), Started: time.Now(),
+			}))
+			env.Defer(server.Close)
+			file := filepath.Join(env.WorkDir, "token")
+			env.Setenv("WEFT_API", server.URL)
+			env.Setenv("WEFT_TOKEN_FILE", file)
+			env.Setenv("TOKEN", token)
+			env.Setenv("NOBODY", "http://"+nobody.Addr().String())
+			return os.WriteFile(file, []byte(token+"\n"), 0o600)
+		},
+	})
+}
+
+// controller is the state that a script finds, by the script's name.
+func controller(script string) *memory.Controller {
+	x := memory.New()
+	switch name := strings.TrimPrefix(script, "script-"); name {
+	case "listings":
+		x.Cellular = []api.Cell{
+			{Cell: "cell-1", VTEP: "192.0.2.1", Subnet: "10.255.1.0/24", Connected: true, Applied: 12, Endpoints: 2},
+			{Cell: "cell-10", VTEP: "192.0.2.10", Subnet: "10.255.2.0/24", Applied: 9, Error: "bundle refused"},
+		}
+		x.Attached = []api.Endpoint{
+			{Container: "c1", App: "cats", IP: "10.255.1.2", OFPort: 7, Cell: "cell-1", Group: 101},
+			{Container: strings.Repeat("0123456789abcdef", 4), IP: "10.255.1.3", OFPort: 8, Cell: "cell-1"},
+		}
+	case "late":
+		x.Late = []flows.CellID{"cell-2"}
+		x.Away = []flows.CellID{"cell-3"}
+	case "exhausted":
+		x.Failure = api.Exhausted("all 65535 group ids are in use")
+	case "broken":
+		x.Failure = errors.New("secret")
+	}
+	return x
+}
