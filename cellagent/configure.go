@@ -50,7 +50,11 @@ func (a *Agent) configure(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("bridge %s: %w", a.cfg.Bridge, err)
 	}
-	if s := a.db.Status(a.cfg.Bridge); s.Connected && s.DatapathID == "" {
+	switch s := a.db.Status(a.cfg.Bridge); {
+	case s.DatapathID != "":
+	case !s.Connected || s.CurCfg < s.NextCfg:
+		return fmt.Errorf("bridge %s: ovs-vswitchd has not made it yet: is it running?", a.cfg.Bridge)
+	default:
 		return fmt.Errorf("%w: ovs-vswitchd could not make bridge %s: does the kernel have the openvswitch module (modprobe openvswitch)? A cell alone can run with datapath: netdev",
 			errRefused, a.cfg.Bridge)
 	}

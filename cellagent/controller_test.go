@@ -33,6 +33,7 @@ type controller struct {
 	address string
 	files   cellagent.TLSFiles
 	server  *http.Server
+	open    net.Listener
 
 	mu       sync.Mutex
 	state    flows.CellState
@@ -72,7 +73,7 @@ func (c *controller) up() {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	c.address = listener.Addr().String()
+	c.address, c.open = listener.Addr().String(), listener
 	tlsConfig, err := api.ServerTLS(api.KeyFiles{Cert: c.files.CertFile, Key: c.files.KeyFile, CA: c.files.CAFile})
 	if err != nil {
 		c.t.Fatal(err)
@@ -85,10 +86,12 @@ func (c *controller) up() {
 
 // down is a controller that was killed.
 func (c *controller) down() {
+	c.open.Close() // the server does not know it before it serves
 	c.server.Close()
 	c.do(func() {
 		if c.current != nil {
 			c.current.end()
+			c.current = nil
 		}
 	})
 }

@@ -226,3 +226,33 @@ func TestTunnelOnUserspaceDatapathIsRefused(t *testing.T) {
 		t.Errorf("ports %q", got)
 	}
 }
+
+// TestDeletedBridgeComesBack: with its pipeline, and not open.
+func TestDeletedBridgeComesBack(t *testing.T) {
+	b := newBed(t)
+	b.startAgent()
+	b.inStep()
+	b.ovs.vsctl("del-br", "br-weft")
+	eventually(t, 5*time.Second, "bridge, tunnel and flows are back", func() bool { return slices.Equal(b.ovs.table(), b.controller.want()) })
+	if got := b.ovs.vsctl("get", "bridge", "br-weft", "fail_mode"); got != "secure" {
+		t.Errorf("fail_mode %s", got)
+	}
+	if got := b.ovs.vsctl("get", "interface", "weftvxlan", "ofport", "options:exts"); got != "1\ngbp" {
+		t.Errorf("tunnel %q", got)
+	}
+	b.run("one", "cats", 2)
+	b.inStep()
+}
+
+// TestUnderlayOfNobodyIsRefused: no bridge is made for a tunnel that cannot be.
+func TestUnderlayOfNobodyIsRefused(t *testing.T) {
+	b := newBed(t)
+	b.cfg.UnderlayIP = "192.0.2.77"
+	b.startAgent()
+	eventually(t, 5*time.Second, "refused with the reason", func() bool {
+		return strings.Contains(b.log.String(), "underlay_ip 192.0.2.77: no interface of this host carries it")
+	})
+	if got := b.ovs.vsctl("list-br"); got != "" {
+		t.Errorf("bridges %q", got)
+	}
+}

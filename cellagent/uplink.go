@@ -16,7 +16,7 @@ import (
 // the agents of a restarted controller do not come all at once.
 const (
 	redialFirst = 100 * time.Millisecond
-	redialMost  = 10 * time.Second
+	redialMost  = 5 * time.Second
 )
 
 // stream is the agent's side of one stream, owned by the agent's goroutine.
