@@ -97,6 +97,11 @@ func TestFragmentsForgetHistory(t *testing.T) {
 		}
 		checkFromScratch(rt, s)
 		hosted += len(s.judges)
+		for group := range s.judges {
+			if len(s.hosts[s.apps[group]]) == 0 {
+				rt.Fatalf("the fragment toward group %d is kept, and nobody hosts it", group)
+			}
+		}
 		again := retell(s)
 		for id := range s.cells {
 			if s.Hash(id) != again.Hash(id) {

@@ -264,7 +264,7 @@ func (s *slowStore) set(down bool) {
 
 // runSlow runs a controller over s inside a bubble of fake time, with the
 // stream of cell-1 past its snapshot.
-func runSlow(t *testing.T, s *slowStore, play func(t *testing.T, c *controller.Controller, st api.Stream)) {
+func runSlow(t *testing.T, s *slowStore, play func(t *testing.T, c *controller.Controller, st api.Stream, id string)) {
 	synctest.Test(t, func(t *testing.T) {
 		c, err := controller.New(t.Context(), s, overlay(), slog.New(slog.DiscardHandler))
 		if err != nil {
@@ -277,10 +277,11 @@ func runSlow(t *testing.T, s *slowStore, play func(t *testing.T, c *controller.C
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := st.Next(ctx); err != nil {
+		snapshot, err := st.Next(ctx)
+		if err != nil {
 			t.Fatal(err)
 		}
-		play(t, c, st)
+		play(t, c, st, snapshot.Stream)
 		cancel()
 		<-done
 	})
@@ -289,7 +290,7 @@ func runSlow(t *testing.T, s *slowStore, play func(t *testing.T, c *controller.C
 // TestPublishWaitsForStore: no cell sees a policy before it is durable, and a
 // slow database delays nobody but those who write.
 func TestPublishWaitsForStore(t *testing.T) {
-	runSlow(t, &slowStore{write: time.Minute}, func(t *testing.T, c *controller.Controller, st api.Stream) {
+	runSlow(t, &slowStore{write: time.Minute}, func(t *testing.T, c *controller.Controller, st api.Stream, _ string) {
 		began, written := time.Now(), time.Time{}
 		go func() {
 			if _, err := c.AddPolicies(t.Context(), policy("x", "app", 80), "test"); err != nil {
@@ -312,11 +313,47 @@ func TestPublishWaitsForStore(t *testing.T) {
 	})
 }
 
+// TestWaitWakesWithTheAcknowledgement: a wait under way ends at the moment that
+// the last cell confirms, not later.
+func TestWaitWakesWithTheAcknowledgement(t *testing.T) {
+	runSlow(t, &slowStore{}, func(t *testing.T, c *controller.Controller, st api.Stream, id string) {
+		r, err := c.AddPolicies(t.Context(), policy("x", "app", 80), "test")
+		if err != nil {
+			t.Fatal(err)
+		}
+		began, ended := time.Now(), time.Time{}
+		go func() {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+			defer cancel()
+			if pending := c.WaitApplied(ctx, r, false); pending != nil {
+				t.Errorf("pending %v", pending)
+			}
+			ended = time.Now()
+		}()
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if !ended.IsZero() {
+			t.Error("the wait ended before the acknowledgement")
+		}
+		msg, err := st.Next(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Acknowledge(t.Context(), "cell-1", api.Applied{Stream: id, Seq: msg.Seq}); err != nil {
+			t.Error(err)
+		}
+		synctest.Wait()
+		if ended.Sub(began) != time.Minute {
+			t.Errorf("the wait ended after %v", ended.Sub(began))
+		}
+	})
+}
+
 // TestLogDoesNotAnswer: a write that is durable is acknowledged though the log
 // cannot be read; the cells get it when it can.
 func TestLogDoesNotAnswer(t *testing.T) {
 	s := &slowStore{down: true}
-	runSlow(t, s, func(t *testing.T, c *controller.Controller, st api.Stream) {
+	runSlow(t, s, func(t *testing.T, c *controller.Controller, st api.Stream, _ string) {
 		r, err := c.AddPolicies(t.Context(), policy("x", "app", 80), "test")
 		if r != 1 || err != nil {
 			t.Errorf("revision %d, %v", r, err)

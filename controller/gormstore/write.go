@@ -104,7 +104,7 @@ func classify(err error) error {
 // cannot be read is reported and stands for no change.
 func (s *Store) Changes(ctx context.Context, after api.Revision) ([]controller.Change, error) {
 	var rows []changeRow
-	err := s.db.WithContext(ctx).Where("revision > ?", uint64(after)).Order("revision").Limit(1000).Find(&rows).Error
+	err := s.db.WithContext(ctx).Where("revision > ?", uint64(after)).Order("revision").Find(&rows).Error
 	if err != nil {
 		return nil, fmt.Errorf("reading the change log after revision %d: %w", after, err)
 	}
