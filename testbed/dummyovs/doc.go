@@ -15,5 +15,9 @@
 // come from one are injected with their tunnel fields (Bridge.PacketOut); what
 // a flow would send to one is seen in its counters and in Bridge.Trace.
 //
+// Only OVS's "system" datapath and devices are replaced, so that tunnel ports
+// are real tunnel ports. A bridge with datapath_type=netdev would open real tap
+// devices on this machine: do not make one.
+//
 // It imports nothing of this project, so every package's tests may use it.
 package dummyovs

@@ -14,14 +14,15 @@ var (
 )
 
 func TestStartIsFast(t *testing.T) {
+	const limit = 200 * time.Millisecond
 	best := time.Hour
-	for range 3 { // the machine may be busy
+	for attempt := 0; attempt < 10 && best > limit; attempt++ { // the machine may be busy
 		start := time.Now()
 		Start(t)
 		best = min(best, time.Since(start))
 	}
-	if best > 200*time.Millisecond {
-		t.Errorf("start took %v, want less than 200ms", best)
+	if best > limit {
+		t.Errorf("start took %v at best, want less than %v", best, limit)
 	}
 }
 
