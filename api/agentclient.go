@@ -100,6 +100,7 @@ func (c *AgentClient) Open(ctx context.Context, hello Hello) (*AgentStream, erro
 	s := &AgentStream{cancel: cancel, silence: c.silence}
 	s.watchdog = time.AfterFunc(c.silence, s.silent)
 	resp, err := c.http.Do(req)
+	s.watchdog.Stop()
 	if err != nil {
 		defer s.Close()
 		return nil, wrap("opening the stream", s.failure(unreachable(c.base, err)))
@@ -161,12 +162,14 @@ func (s *AgentStream) silent() {
 }
 
 // readLine reads one line, of at most maxMessageBytes. Every piece that
-// arrives proves that the controller lives.
+// arrives proves that the controller lives. The watchdog runs only meanwhile:
+// an agent that is busy elsewhere hears nothing either.
 func (s *AgentStream) readLine() ([]byte, error) {
+	defer s.watchdog.Stop()
 	var line []byte
 	for {
-		piece, err := s.lines.ReadSlice('\n')
 		s.watchdog.Reset(s.silence)
+		piece, err := s.lines.ReadSlice('\n')
 		line = append(line, piece...)
 		switch {
 		case err == nil:

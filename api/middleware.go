@@ -113,7 +113,7 @@ func logRequests(log *slog.Logger) echo.MiddlewareFunc {
 				slog.String("method", c.Request().Method),
 				slog.String("path", c.Request().URL.Path),
 				slog.Int("status", c.Response().Status),
-				slog.Duration("took", time.Since(begin).Round(time.Microsecond)),
+				slog.Float64("took_ms", float64(time.Since(begin).Microseconds())/1000),
 				slog.String("remote", c.Request().RemoteAddr),
 				slog.String("request", c.Response().Header().Get(requestIDHeader)),
 			}

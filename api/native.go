@@ -11,7 +11,7 @@ import (
 func (s *external) listCells(c echo.Context) error {
 	cells, err := s.Fleet.Cells(c.Request().Context())
 	if err != nil {
-		return wrap("listing cells", err)
+		return err
 	}
 	return answer(c, CellsList{notNil(cells)})
 }
@@ -19,7 +19,7 @@ func (s *external) listCells(c echo.Context) error {
 func (s *external) listEndpoints(c echo.Context) error {
 	endpoints, err := s.Fleet.Endpoints(c.Request().Context())
 	if err != nil {
-		return wrap("listing endpoints", err)
+		return err
 	}
 	return answer(c, EndpointsList{notNil(endpoints)})
 }
@@ -27,7 +27,7 @@ func (s *external) listEndpoints(c echo.Context) error {
 func (s *external) listGroups(c echo.Context) error {
 	groups, err := s.Policies.Groups(c.Request().Context())
 	if err != nil {
-		return wrap("listing groups", err)
+		return err
 	}
 	return answer(c, GroupsList{notNil(groups)})
 }
@@ -35,7 +35,7 @@ func (s *external) listGroups(c echo.Context) error {
 func (s *external) listPolicyInfos(c echo.Context) error {
 	all, err := s.Policies.Policies(c.Request().Context())
 	if err != nil {
-		return wrap("listing policies", err)
+		return err
 	}
 	some := parseFilter(c.QueryParams()).apply(all)
 	return answer(c, PolicyInfosList{policyInfos(all, some)})
@@ -48,7 +48,7 @@ func (s *external) explain(c echo.Context) error {
 	}
 	explanation, err := s.Fleet.Explain(c.Request().Context(), cookie)
 	if err != nil {
-		return wrap("explaining cookie "+cookie.String(), err)
+		return err
 	}
 	return answer(c, explanation)
 }

@@ -19,7 +19,7 @@ func TestNativeListings(t *testing.T) {
 		`"destination":{"id":"dogs","protocol":"tcp","ports":{"start":8080,"end":8090}},"cookie":"0x4000000000000001","cookies":["0x4000000000000001"]}]}`)
 	want(t, x.call("GET", "/weft/v1/policies?source_id=dogs", ""), 200, `{"policies":[]}`)
 	want(t, x.call("GET", "/weft/v1/cookies/banana", ""), 400, `{"error": "cookie: \"banana\" is not one: give it as ovs-ofctl prints it, such as 0x4000000000000007"}`)
-	want(t, x.call("GET", "/weft/v1/cookies/0x4000000000000009", ""), 404, `{"error": "explaining cookie 0x4000000000000009: no policy has the cookie 0x4000000000000009"}`)
+	want(t, x.call("GET", "/weft/v1/cookies/0x4000000000000009", ""), 404, `{"error": "no policy has the cookie 0x4000000000000009"}`)
 	want(t, x.call("GET", "/weft/v1/cookies/0x4000000000000001", ""), 200, `{"cookie":"0x4000000000000001","kind":"policy","text":"policy 1 lets cats connect to dogs","file":"flows/policy.go",`+
 		`"policies":[{"id":1,"source":{"id":"cats"},"destination":{"id":"dogs","protocol":"tcp","ports":{"start":8080,"end":8090}},"cookie":"0x4000000000000001"}]}`)
 }

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -97,6 +98,35 @@ func TestLongMessages(t *testing.T) {
 	if _, err := s.Next(); err == nil || !strings.Contains(err.Error(), "not JSON") {
 		t.Errorf("not JSON: %v", err)
 	}
+}
+
+// TestBusyAgentIsNotASilentController: only a Next that waits counts silence.
+func TestBusyAgentIsNotASilentController(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, w := io.Pipe()
+		s := &AgentStream{body: r, lines: bufio.NewReader(r), silence: silenceLimit}
+		s.cancel = func() { _ = r.Close() }
+		s.watchdog = time.AfterFunc(silenceLimit, s.silent)
+		s.watchdog.Stop()
+		defer s.Close()
+		go func() {
+			time.Sleep(4 * silenceLimit)
+			for range 4 { // pings, each just in time
+				_, _ = io.WriteString(w, encode(Message{Type: TypePing})+"\n")
+				time.Sleep(silenceLimit - time.Second)
+			}
+			_, _ = io.WriteString(w, encode(Message{Type: TypeDelta, Seq: 7})+"\n")
+		}()
+		time.Sleep(4 * silenceLimit) // applying a large table
+		if m, err := s.Next(); err != nil || m.Seq != 7 {
+			t.Errorf("after being busy: %+v, %v", m, err)
+		}
+		begin := time.Now()
+		_, err := s.Next()
+		if took := time.Since(begin); !errors.Is(err, ErrUnavailable) || took != silenceLimit {
+			t.Errorf("after %v of silence: %v", took, err)
+		}
+	})
 }
 
 // streamOf returns a stream that carries these bytes.
