@@ -51,8 +51,19 @@ func TestDeltaAppliesOnlyItsOwnFlows(t *testing.T) {
 	if got := after.Bundles - before.Bundles; got != 1 {
 		t.Errorf("it cost %d bundles, want 1", got)
 	}
+	both := b.ovs.table()
 	b.controller.change(func() { b.controller.state.Allow = nil })
 	b.inStep()
+	b.controller.change(func() {
+		for policy, port := range map[flows.PolicyID]uint16{1: 8080, 2: 9090} {
+			b.controller.state.Allow = append(b.controller.state.Allow, flows.Rule{Policy: policy, From: 101, To: 102, Protocol: flows.TCP,
+				Ports: flows.PortRange{First: port, Last: port}})
+		}
+	})
+	b.inStep()
+	if !slices.Equal(b.ovs.table(), both) {
+		t.Error("policies that were removed and added again are not what they were")
+	}
 }
 
 var durations = regexp.MustCompile(`duration=([0-9.]+)s`)
