@@ -39,7 +39,7 @@ check: deps ## static checks: gofmt, vet, staticcheck, go.mod, generated files, 
 	go vet ./...
 	go tool staticcheck ./...
 	go mod tidy -diff
-	go run ./flows/cmd/flowdump -doc docs/pipeline.md -check
+	go test -count=1 ./flows/cmd/flowdump
 	go test -count=1 ./testbed/archtest
 
 demo: build ## show the whole line, narrated: three cells, one policy, the group id on the wire
@@ -48,12 +48,12 @@ demo: build ## show the whole line, narrated: three cells, one policy, the group
 sandbox: build ## the same three cells, with a shell
 	@bin/weft-testbed sandbox
 
-bench: build ## measure; ends with one line of figures
-	go run ./testbed/cmd/weft-testbed bench
+bench: build ## measure, write docs/performance.md; ends with one line of figures
+	bin/weft-testbed bench --report docs/performance.md
 
 golden: deps ## rewrite what is generated: scenarios' flows and verdicts, docs/pipeline.md
 	go test -count=1 ./flows -update
-	go run ./flows/cmd/flowdump -doc docs/pipeline.md
+	go run ./flows/cmd/flowdump -doc
 
 FUZZTIME ?= 30s
 fuzz: deps ## fuzz every parser for FUZZTIME (30s) each
