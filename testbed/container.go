@@ -1,6 +1,7 @@
 package testbed
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -60,7 +61,7 @@ type Network struct {
 	App    string         // metadata's app_id; "" for none
 	Args   [][2]string    // CNI_ARGS
 	NetNS  string         // path; "" for a new namespace
-	Change map[string]any // keys of the plugin's configuration to set; nil deletes one
+	Change map[string]any // keys of the plugin's configuration to set; nil changes nothing
 	ID     string         // container id; "" for a new one
 }
 
@@ -68,8 +69,7 @@ type Network struct {
 func (c *Cell) TryConfig(n Network) (*Container, error) {
 	id := n.ID
 	if id == "" {
-		short := n.App[strings.LastIndex(n.App, ".")+1:]
-		id = fmt.Sprintf("%s-%d", short, c.w.serial.Add(1))
+		id = fmt.Sprintf("%s-%d", cmp.Or(n.App[strings.LastIndex(n.App, ".")+1:], "anonymous"), c.w.serial.Add(1))
 	}
 	container := &Container{ID: id, App: n.App, Cell: c, services: map[string]*Service{}}
 	var err error
@@ -92,10 +92,13 @@ func (c *Cell) TryConfig(n Network) (*Container, error) {
 		result, err = c.cni().AddNetworkList(ctx, container.network, runtime)
 		return err
 	})
-	if err != nil {
-		return container, err
+	if err == nil {
+		return container, container.read(result)
 	}
-	return container, container.read(result)
+	// ADD has undone what it did; DEL at the test's end is to find nothing, and
+	// must not stumble over the same configuration.
+	container.network, _ = c.network(Network{App: n.App, Change: map[string]any{"dataDir": n.Change["dataDir"]}})
+	return container, err
 }
 
 func (c *Container) read(result types.Result) error {
@@ -128,8 +131,8 @@ func (c *cell) network(n Network) (*libcni.NetworkConfigList, error) {
 		plugin["metadata"] = map[string]string{"app_id": n.App}
 	}
 	for key, value := range n.Change {
-		if plugin[key] = value; value == nil {
-			delete(plugin, key)
+		if value != nil {
+			plugin[key] = value
 		}
 	}
 	conflist, err := json.Marshal(map[string]any{"cniVersion": "1.0.0", "name": "weft", "plugins": []any{plugin}})

@@ -41,7 +41,7 @@ network: [%[5]s]
 subnet_prefix_length: 24
 vni: 1
 vxlan_port: 4789
-log_level: debug
+log_level: info
 `, externalPort, internalPort, w.pki, w.controllerDir(), overlay)
 	if err := os.MkdirAll(w.controllerDir(), 0o755); err != nil {
 		return err

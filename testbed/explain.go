@@ -91,12 +91,28 @@ func (w *world) logs() string {
 	var out strings.Builder
 	story := func(p *process) {
 		if p != nil {
-			fmt.Fprintf(&out, "---- log of %s (running: %v)\n%s\n", p.name, p.running(), p.lastLines(15))
+			fmt.Fprintf(&out, "---- log of %s (running: %v)\n%s\n", p.name, p.running(), p.lastLines(12))
 		}
 	}
 	story(w.controller)
 	for _, c := range w.cells {
 		story(c.agent)
+		fmt.Fprintf(&out, "---- packets that %s has dropped so far\n%s\n", c.name, c.drops())
 	}
 	return out.String()
+}
+
+// drops lists the flows that have dropped packets.
+func (c *cell) drops() string {
+	lines, err := c.ovs.dumpFlows("")
+	if err != nil {
+		return err.Error()
+	}
+	var dropping []string
+	for _, line := range lines {
+		if strings.HasSuffix(line, "actions=drop") && packets(line) > 0 {
+			dropping = append(dropping, line)
+		}
+	}
+	return strings.Join(dropping, "\n")
 }

@@ -52,15 +52,22 @@ type Installed struct {
 // Snapshot records the cell's flows, to compare later.
 func (c *Cell) Snapshot() Installed {
 	c.bed.Helper()
+	s, err := c.snapshot()
+	c.bed.must(err)
+	return s
+}
+
+func (c *Cell) snapshot() (Installed, error) {
 	s := Installed{cell: c, taken: time.Now(), flows: map[string]time.Duration{}}
-	for _, line := range c.Flows("") {
+	lines, err := c.ovs.dumpFlows("")
+	for _, line := range lines {
 		age, err := time.ParseDuration(field(line, "duration"))
 		if err != nil {
-			c.bed.Fatalf("flow without duration: %s", line)
+			return s, fmt.Errorf("flow without duration: %s", line)
 		}
 		s.flows[withoutStatistics(line)] = age
 	}
-	return s
+	return s, err
 }
 
 // withoutStatistics removes what changes while a flow only sits there.
@@ -99,11 +106,13 @@ func (s Installed) Untouched() {
 	}
 }
 
-// SameFlows returns an error unless the switch has exactly the flows of the
-// snapshot, however often installed.
+// SameFlows returns an error unless the switch answers and has exactly the
+// flows of the snapshot, however often installed.
 func (s Installed) SameFlows() error {
-	s.cell.bed.Helper()
-	now := s.cell.Snapshot()
+	now, err := s.cell.snapshot()
+	if err != nil {
+		return err
+	}
 	for flow := range now.flows {
 		if _, ok := s.flows[flow]; !ok {
 			return fmt.Errorf("%s: new flow %s", s.cell.name, flow)

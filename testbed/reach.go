@@ -2,11 +2,14 @@ package testbed
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -115,4 +118,28 @@ func (c *Container) ProbeWithin(to *Container, what string, limit time.Duration)
 		return fmt.Errorf("answered %q to %q", answer, word)
 	}
 	return nil
+}
+
+// Refused sends a datagram to a port where nobody listens and returns nil if
+// the other side's ICMP error comes back.
+func (c *Container) Refused(by *Container, what string) error {
+	protocol, ports, err := parseWhat(what)
+	if err != nil {
+		return err
+	}
+	conn, err := c.dial(protocol, netip.AddrPort{}, netip.AddrPortFrom(by.IP, uint16(ports.Start)), probeTimeout)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(probeTimeout)); err != nil {
+		return err
+	}
+	if _, err := conn.Write([]byte{1}); err != nil {
+		return err
+	}
+	if _, err = conn.Read(make([]byte, 1)); errors.Is(err, unix.ECONNREFUSED) {
+		return nil
+	}
+	return fmt.Errorf("want connection refused, got %v", err)
 }

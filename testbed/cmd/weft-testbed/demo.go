@@ -15,7 +15,7 @@ import (
 // as told ends it with an error.
 func demo() error {
 	n := &narrator{start: time.Now()}
-	return n.play(func() {
+	err := n.play(func() {
 		n.sayf("Three cells, each with its own Open vSwitch, an agent, and one controller.")
 		shared, err := testbed.Start(testbed.Options{Progress: n})
 		if err != nil {
@@ -31,11 +31,11 @@ func demo() error {
 		identified(n, bed, cats, dogs)
 		provenance(n, bed, policy)
 		revoked(n, bed, cats, dogs)
-		if err := bed.Close(); err != nil {
-			n.Fatalf("%v", err)
-		}
-		n.sayf("Everything was as told.")
 	})
+	if err == nil {
+		n.sayf("Everything was as told.")
+	}
+	return err
 }
 
 const demoPort = "tcp/8080"
@@ -89,11 +89,11 @@ func identified(n *narrator, bed *testbed.Bed, cats, dogs *testbed.Container) {
 	packet := capture.Await(cats, dogs)
 	n.sayf("%s", packet)
 	n.weft(bed, "groups")
-	var groups []api.Group
-	if err := json.Unmarshal([]byte(n.quietly(bed, "groups", "-o", "json")), &groups); err != nil {
+	var list api.GroupsList
+	if err := json.Unmarshal([]byte(n.quietly(bed, "groups", "-o", "json")), &list); err != nil {
 		n.Fatalf("read weft groups: %v", err)
 	}
-	for _, g := range groups {
+	for _, g := range list.Groups {
 		if g.App != cats.App {
 			continue
 		}

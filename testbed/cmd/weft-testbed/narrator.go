@@ -39,7 +39,7 @@ func (n *narrator) Fatalf(format string, args ...any) {
 	panic(failure(fmt.Sprintf(format, args...)))
 }
 
-// play runs the story and returns its failure, if any.
+// play runs the story, cleans up after it and returns its failure, if any.
 func (n *narrator) play(story func()) (err error) {
 	defer func() {
 		for _, f := range slices.Backward(n.cleanups) {
