@@ -245,15 +245,15 @@ func TestSwitchRestartWithoutController(t *testing.T) {
 
 	restart := func(what string) {
 		t.Helper()
-		b.ovs.killVswitchd()
-		b.ovs.startVswitchd()
+		b.ovs.KillVswitchd()
+		b.ovs.StartVswitchd()
 		start := time.Now()
 		eventually(t, time.Second, what, func() bool { return slices.Equal(b.ovs.table(), want) })
 		t.Logf("%s: %v after ovs-vswitchd answered", what, time.Since(start).Round(time.Millisecond))
 	}
 	restart("flows are back, from the agent's memory")
 	b.stop()
-	b.ovs.killVswitchd()
+	b.ovs.KillVswitchd()
 	b.startAgent()
 	restart("flows are back, from the file of the last good table")
 	if s := b.status(); s.Counters.LastGoodInstalls != 1 {
@@ -278,8 +278,8 @@ func TestRevokedPolicyStaysRevoked(t *testing.T) {
 	b.controller.down()
 	b.stop()
 	want := b.ovs.table()
-	b.ovs.killVswitchd()
-	b.ovs.startVswitchd()
+	b.ovs.KillVswitchd()
+	b.ovs.StartVswitchd()
 	b.startAgent()
 	eventually(t, 5*time.Second, "the table without the policy is back", func() bool { return slices.Equal(b.ovs.table(), want) })
 }
@@ -294,9 +294,9 @@ func TestDatabaseRestartChangesNothing(t *testing.T) {
 	b.run("one", "cats", 2)
 	b.inStep()
 	before, age, start := b.status().Counters, b.youngest(), time.Now()
-	b.ovs.killDatabase()
+	b.ovs.KillServer()
 	eventually(t, 5*time.Second, "the agent notices", func() bool { return strings.Contains(b.log.String(), "not connected to ovsdb-server") })
-	b.ovs.startDatabase()
+	b.ovs.StartServer()
 	eventually(t, 10*time.Second, "the agent is connected again", func() bool { return strings.Contains(b.log.String(), "works again: ovsdb") })
 	eventually(t, 10*time.Second, "the switch answers again", func() bool { return b.ovs.table() != nil })
 	if young := b.youngest(); young < age+time.Since(start)/2 {

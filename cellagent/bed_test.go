@@ -36,7 +36,7 @@ func newBed(t testing.TB) *bed {
 	b.cfg = cellagent.DefaultConfig()
 	b.cfg.Cell, b.cfg.UnderlayIP = "cell-1", "127.0.0.1"
 	b.cfg.Controller, b.cfg.TLS = "https://"+b.controller.address, b.controller.files
-	b.cfg.OVSDB, b.cfg.OVSRunDir = b.ovs.endpoint(), b.ovs.dir
+	b.cfg.OVSDB, b.cfg.OVSRunDir = b.ovs.DB(), b.ovs.RunDir()
 	b.cfg.StateDir, b.cfg.SubnetFile, b.cfg.Socket = b.ovs.path("state"), b.ovs.path("subnet.json"), b.ovs.path("agent.sock")
 	b.cfg.Reconcile = time.Hour // tests that are about it say so
 	b.cfg.BootID = "this-boot"

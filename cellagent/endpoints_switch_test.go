@@ -94,8 +94,8 @@ func TestLastGoodTableGivesNobodyAnIdentity(t *testing.T) {
 	b.attach("two", "dogs", 3)
 	b.ovs.vsctl("set", "interface", "c3", fmt.Sprintf("ofport_request=%d", number))
 	eventually(t, 5*time.Second, "the other container has the number", func() bool { return b.port("c3").OFPort == number })
-	b.ovs.killVswitchd()
-	b.ovs.startVswitchd()
+	b.ovs.KillVswitchd()
+	b.ovs.StartVswitchd()
 	b.startAgent()
 	eventually(t, 5*time.Second, "the last good table without the endpoint", func() bool { return slices.Equal(b.ovs.table(), empty) })
 }

@@ -35,8 +35,8 @@ func TestAnyHistoryEndsInStep(t *testing.T) {
 		func() { b.controller.change(func() { b.controller.state.Allow = nil }) },
 		func() { b.controller.do(func() { b.controller.lies = 1 }) },
 		func() {
-			b.ovs.killVswitchd()
-			b.ovs.startVswitchd()
+			b.ovs.KillVswitchd()
+			b.ovs.StartVswitchd()
 		},
 		func() {
 			if agent = !agent; agent {

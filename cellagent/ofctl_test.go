@@ -45,7 +45,7 @@ func TestSwitchAppliesAllOrNothing(t *testing.T) {
 	if now, err := sw.DumpFlows(t.Context()); err != nil || !slices.Equal(now, want[:1]) {
 		t.Errorf("after removing all but one flow: %v (%v)", now, err)
 	}
-	o.killVswitchd()
+	o.KillVswitchd()
 	var refused *cellagent.RefusedError
 	if err := sw.Apply(t.Context(), want, nil); err == nil || errors.As(err, &refused) {
 		t.Errorf("without ovs-vswitchd: %v, want an error that is no refusal", err)

@@ -1,6 +1,6 @@
 // Package dummyovs starts a private Open vSwitch for one test: a real
 // ovsdb-server and a real ovs-vswitchd with OVS's own dummy datapath, in a
-// temporary directory, without root, in less than 200 ms. The classifier, the
+// temporary directory, without root, in a fraction of a second. The classifier, the
 // connection tracker and the flow text are the real ones; only the network
 // devices are not: a port's other end is the test.
 //
@@ -17,7 +17,7 @@
 //
 // Only OVS's "system" datapath and devices are replaced, so that tunnel ports
 // are real tunnel ports. A bridge with datapath_type=netdev would open real tap
-// devices on this machine: do not make one.
+// devices on this machine: make one only after StartOverride.
 //
 // It imports nothing of this project, so every package's tests may use it.
 package dummyovs

@@ -5,7 +5,6 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
-	"time"
 )
 
 var (
@@ -13,16 +12,10 @@ var (
 	addrB = netip.MustParseAddr("10.255.1.3")
 )
 
-func TestStartIsFast(t *testing.T) {
-	const limit = 200 * time.Millisecond
-	best := time.Hour
-	for attempt := 0; attempt < 10 && best > limit; attempt++ { // the machine may be busy
-		start := time.Now()
-		Start(t)
-		best = min(best, time.Since(start))
-	}
-	if best > limit {
-		t.Errorf("start took %v at best, want less than %v", best, limit)
+// BenchmarkStart is what every test that needs a switch pays.
+func BenchmarkStart(b *testing.B) {
+	for b.Loop() {
+		Start(b).stop()
 	}
 }
 
@@ -77,5 +70,13 @@ func TestTraceAndRestart(t *testing.T) {
 	sw.Vsctl("set", "bridge", "br0", "other_config:seen=true") // waits until it is configured
 	if got := br.DumpFlows(); got != "" {
 		t.Errorf("flows survived the kill:\n%s", got)
+	}
+}
+
+func TestOverrideReplacesTheUserspaceDatapath(t *testing.T) {
+	sw := StartOverride(t)
+	sw.Vsctl("add-br", "br0", "--", "set", "bridge", "br0", "datapath_type=netdev")
+	if got := sw.Appctl("dpif/show"); !strings.Contains(got, "(dummy-internal)") {
+		t.Errorf("bridge:\n%s", got)
 	}
 }

@@ -24,6 +24,7 @@ const schema = "/usr/share/openvswitch/vswitch.ovsschema"
 // fail the test on any error, and are for the test's goroutine only.
 type Switch struct {
 	t        testing.TB
+	dummy    string // what --enable-dummy replaces
 	dir      string
 	server   *daemon
 	vswitchd *daemon
@@ -34,13 +35,26 @@ type Switch struct {
 // also end if the test's process is killed.
 func Start(t testing.TB) *Switch {
 	t.Helper()
+	return start(t, "system")
+}
+
+// StartOverride is Start with every datapath and device replaced, the userspace
+// datapath and tunnels too: a bridge may have any datapath_type, but what a
+// flow would send to a tunnel is not shown as tunnelled.
+func StartOverride(t testing.TB) *Switch {
+	t.Helper()
+	return start(t, "override")
+}
+
+func start(t testing.TB, dummy string) *Switch {
+	t.Helper()
 	// Not t.TempDir: a unix socket's path has room for 107 bytes, and the
 	// names of subtests are long.
 	dir, err := os.MkdirTemp("", "ovs")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &Switch{t: t, dir: dir}
+	s := &Switch{t: t, dummy: dummy, dir: dir}
 	t.Cleanup(s.stop)
 	s.Run("ovsdb-tool", "create", s.path("conf.db"), schema)
 	s.StartServer()
@@ -132,7 +146,7 @@ func (s *Switch) KillServer() {
 func (s *Switch) StartVswitchd() {
 	s.t.Helper()
 	s.vswitchd = s.start("vswitchd.ctl", "ovs-vswitchd", s.DB(),
-		"--enable-dummy=system", "--disable-system", "--unixctl="+s.path("vswitchd.ctl"),
+		"--enable-dummy="+s.dummy, "--disable-system", "--unixctl="+s.path("vswitchd.ctl"),
 		"--log-file="+s.path("ovs-vswitchd.log"), "-vconsole:off")
 	control, err := dialUnixctl(s.path("vswitchd.ctl"))
 	if err != nil {
