@@ -60,8 +60,14 @@ func TestDurability(t *testing.T) {
 func TestOneControllerPerFile(t *testing.T) {
 	path := file(t)
 	s := open(t, path, options())
-	if _, err := Open(t.Context(), "sqlite://"+path, options()); err == nil || !strings.Contains(err.Error(), "another weft-controller") {
-		t.Errorf("a second store: %v", err)
+	link := path + "-by-another-name"
+	if err := os.Symlink(path, link); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{path, link} {
+		if _, err := Open(t.Context(), "sqlite://"+name, options()); err == nil || !strings.Contains(err.Error(), "another weft-controller") {
+			t.Errorf("a second store at %s: %v", name, err)
+		}
 	}
 	reopen(t, s, path)
 }

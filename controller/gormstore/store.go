@@ -81,14 +81,17 @@ func (s *Store) open(ctx context.Context, path string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
 		return err
 	}
-	if err := s.claim(path + ".lock"); err != nil {
-		return err
-	}
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600) // SQLite would make it readable for all
 	if err != nil {
 		return err
 	}
 	if err := file.Close(); err != nil {
+		return err
+	}
+	if path, err = filepath.EvalSymlinks(path); err != nil { // one file, one lock, whatever it is called
+		return err
+	}
+	if err := s.claim(path + ".lock"); err != nil {
 		return err
 	}
 	s.db, err = gorm.Open(sqlite.Dialector{DriverName: "sqlite", DSN: dataSource(path)}, &gorm.Config{
@@ -140,16 +143,8 @@ func (s *Store) Close() error {
 
 // Healthy reports whether the database answers.
 func (s *Store) Healthy(ctx context.Context) error {
-	var one int
-	if err := s.db.WithContext(ctx).Raw("SELECT id FROM lock WHERE id = 1").Scan(&one).Error; err != nil || one != 1 {
-		return api.Unavailable("database: %w", errors.Join(err, errNoLock(one)))
+	if err := s.db.WithContext(ctx).First(&lockRow{}, 1).Error; err != nil {
+		return api.Unavailable("database: reading the lock row: %w", err)
 	}
 	return nil
-}
-
-func errNoLock(found int) error {
-	if found == 1 {
-		return nil
-	}
-	return errors.New("its lock row is missing")
 }
