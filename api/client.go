@@ -85,7 +85,8 @@ func (c *Client) Cells(ctx context.Context) ([]Cell, error) {
 	return list.Cells, wrap("listing cells", err)
 }
 
-// Endpoints lists the containers that connected agents have reported.
+// Endpoints lists the containers that agents have reported, those of cells that
+// are away included.
 func (c *Client) Endpoints(ctx context.Context) ([]Endpoint, error) {
 	var list EndpointsList
 	err := c.get(ctx, Version+"/endpoints", &list)

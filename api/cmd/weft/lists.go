@@ -60,7 +60,7 @@ func newListAccess(c *cli) *cobra.Command {
 			}
 		},
 		wrap: func(list []api.PolicyInfo) any { return api.PolicyInfosList{Policies: list} },
-		none: "No access is allowed. weft allow-access SOURCE DESTINATION --port PORT allows some.",
+		none: "No policies. weft allow-access SOURCE DESTINATION --port PORT adds one.",
 	}
 	cmd := &cobra.Command{
 		Use:   "list-access",
@@ -126,14 +126,15 @@ func newEndpoints(c *cli) *cobra.Command {
 			return []string{e.Cell, short(e.Container), e.App, groupText(e.Group), e.IP, strconv.Itoa(int(e.OFPort))}
 		},
 		wrap: func(list []api.Endpoint) any { return api.EndpointsList{Endpoints: list} },
-		none: "No container is attached to a cell that is connected.",
+		none: "No container is attached to a cell whose agent has connected.",
 	}
 	return &cobra.Command{
 		Use:   "endpoints",
 		Short: "Show the containers on the overlay",
-		Long: `Show the containers that connected cells have reported, with the OpenFlow port
-of each on its cell's bridge. One without app started isolated: no policy can
-match it. Long container ids are shortened; -o json has them whole.`,
+		Long: `Show the containers that the cells' agents have reported, with the OpenFlow port
+of each on its cell's bridge. Those of a cell that is away are as its agent last
+said. One without app started isolated: no policy can match it. Long container
+ids are shortened; -o json has them whole.`,
 		Example: `  weft endpoints`,
 		Args:    cobra.NoArgs,
 		RunE:    l.run(c),

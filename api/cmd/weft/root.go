@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"strings"
 
@@ -116,12 +117,10 @@ func (c *cli) nextStep(err error) string {
 	switch {
 	case errors.Is(err, api.ErrUnauthorized):
 		return "Give the controller's token with --token-file FILE or WEFT_TOKEN_FILE; weft-controller logs the file's path when it starts."
-	case errors.Is(err, api.ErrUnavailable) && errors.Is(err, os.ErrPermission):
-		return "This user may not open that connection."
-	case errors.Is(err, api.ErrUnavailable):
+	case errors.As(err, new(net.Error)): // nobody answered; who answers says what is wrong
 		return fmt.Sprintf("Is weft-controller running at %s? Set --api URL or WEFT_API if it listens elsewhere.", c.api)
 	case errors.Is(err, api.ErrExhausted):
-		return "Nothing was changed. Remove policies of apps that no longer exist (weft list-access) to free group ids."
+		return "Nothing was changed. Policies among the apps that weft groups lists can still be added."
 	case strings.HasPrefix(err.Error(), "unknown command"):
 		return "Run weft --help for the commands."
 	}

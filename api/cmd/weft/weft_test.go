@@ -72,6 +72,8 @@ func controller(script string) *memory.Controller {
 		x.Away = []flows.CellID{"cell-3"}
 	case "exhausted":
 		x.Failure = api.Exhausted("all 65535 group ids are in use")
+	case "full":
+		x.Failure = api.Unavailable("database: disk is full")
 	case "broken":
 		x.Failure = errors.New("secret")
 	}
