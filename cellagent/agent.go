@@ -180,18 +180,20 @@ func (a *Agent) advance(ctx context.Context) {
 		a.configured = !a.fault("bridge", a.configure(ctx))
 	}
 	if !a.observed {
-		a.observed = !a.fault("ovsdb", a.observe(ctx))
+		a.observed = !a.fault("ovsdb", a.observe())
 	}
-	if a.toOpen && a.observed && a.mtu != 0 {
+	if !a.observed {
+		return // the database is away, and ovs-vswitchd answers nobody, or the bridge is not ours
+	}
+	a.fault("ports", a.tidy(ctx))
+	if a.toOpen && a.mtu != 0 {
 		a.open()
 	}
 	a.report()
 	if a.linked {
 		a.install(ctx)
 	}
-	if a.observed {
-		a.fault("ready marks", a.confirm(ctx))
-	}
+	a.fault("ready marks", a.confirm(ctx))
 }
 
 // dialOVSDB connects to ovsdb-server. Once it has, the client reconnects by

@@ -3,6 +3,7 @@ package cellagent_test
 import (
 	"context"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -254,5 +255,55 @@ func TestUnderlayOfNobodyIsRefused(t *testing.T) {
 	})
 	if got := b.ovs.vsctl("list-br"); got != "" {
 		t.Errorf("bridges %q", got)
+	}
+}
+
+// TestBridgeOfSomebodyElseIsLeftAlone: neither a table on disk nor one in
+// memory is put on a bridge that has our name and another owner.
+func TestBridgeOfSomebodyElseIsLeftAlone(t *testing.T) {
+	b := newBed(t)
+	b.cfg.Reconcile = 100 * time.Millisecond
+	b.startAgent()
+	b.inStep()
+	refused := func(what string) {
+		t.Helper()
+		theirs := b.ovs.table()
+		eventually(t, 5*time.Second, "the agent refuses the bridge", func() bool {
+			_, err := os.Stat(b.cfg.Socket)
+			return err == nil && strings.Contains(b.fault("ovsdb"), "belongs to somebody else")
+		})
+		time.Sleep(300 * time.Millisecond) // several reconcile intervals
+		if now := b.ovs.table(); !slices.Equal(now, theirs) {
+			t.Errorf("%s: the bridge changed from\n%vto\n%v", what, theirs, now)
+		}
+	}
+	b.stop()
+	b.controller.down()
+	b.ovs.vsctl("del-br", "br-weft")
+	b.ovs.vsctl("add-br", "br-weft")
+	b.startAgent()
+	refused("a table on disk")
+
+	b.ovs.vsctl("del-br", "br-weft")
+	b.controller.up()
+	b.inStep()
+	b.ovs.vsctl("set", "bridge", "br-weft", "external_ids:weft-owner=cell-9")
+	b.ovs.ofctl("br-weft", "add-flow", "table=3,priority=4,ip,actions=NORMAL")
+	refused("a table in memory")
+}
+
+// TestOnePortThatCannotBeTidiedHoldsUpNoOther: the cell works, and says which.
+func TestOnePortThatCannotBeTidiedHoldsUpNoOther(t *testing.T) {
+	b := newBed(t)
+	b.startAgent()
+	b.inStep()
+	b.ovs.vsctl("add-port", "br-weft", "odd", "--", "set", "interface", "odd",
+		"external_ids:weft-owner=weft", "external_ids:weft-container=odd", "external_ids:weft-boot=earlier")
+	b.run("one", "cats", 2)
+	b.stop()
+	b.startAgent()
+	b.inStep()
+	if got := b.fault("ports"); !strings.Contains(got, `"odd"`) {
+		t.Errorf("status says %q, want the port that is not ours to delete", got)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/weft-sdn/weft/flows"
@@ -13,13 +14,15 @@ import (
 // databaseTimeout bounds what the agent writes to OVSDB in one pass.
 const databaseTimeout = 5 * time.Second
 
-// observe reads the container ports, cleans up after an earlier boot and finds
-// the fragments that what it saw concerns.
-func (a *Agent) observe(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, databaseTimeout)
-	defer cancel()
+// observe reads the container ports and finds the fragments that what it saw
+// concerns. It fails unless the bridge is there and ours: a bridge of our name
+// that somebody else made is none that the agent may write to.
+func (a *Agent) observe() error {
 	ports, err := a.db.Ports(a.cfg.Bridge)
-	if errors.Is(err, ovsdb.ErrNoBridge) {
+	if owner := a.db.Status(a.cfg.Bridge).Owner; err == nil && owner != a.cfg.Cell {
+		err = fmt.Errorf("%w: bridge %s is owned by %q", ovsdb.ErrForeignBridge, a.cfg.Bridge, owner)
+	}
+	if errors.Is(err, ovsdb.ErrNoBridge) || errors.Is(err, ovsdb.ErrForeignBridge) {
 		a.configured = false
 	}
 	if err != nil {
@@ -38,18 +41,24 @@ func (a *Agent) observe(ctx context.Context) error {
 			a.dirty[key] = true
 		}
 	}
-	return a.tidy(ctx)
+	return nil
 }
 
 // tidy removes ports of an earlier boot, moves containers off the tunnel's
 // OpenFlow port and pins the others, so that their numbers, which flows match,
-// outlive ovs-vswitchd.
+// outlive ovs-vswitchd. A port that cannot be tidied holds up no other.
 func (a *Agent) tidy(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, databaseTimeout)
+	defer cancel()
 	var faults []error
-	for _, name := range a.seen.stale {
-		a.log.Info("removes a port of an earlier boot", "port", name)
-		faults = append(faults, a.db.DeletePort(ctx, a.cfg.Bridge, name))
-	}
+	a.seen.stale = slices.DeleteFunc(a.seen.stale, func(name string) bool {
+		err := a.db.DeletePort(ctx, a.cfg.Bridge, name)
+		if err == nil {
+			a.log.Info("removed a port of an earlier boot", "port", name)
+		}
+		faults = append(faults, err)
+		return err == nil
+	})
 	for i, p := range a.seen.displaced {
 		if p.OFPortRequest > int(flows.TunnelOFPort) {
 			continue // asked already; ovs-vswitchd is about to move it
