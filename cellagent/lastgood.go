@@ -22,7 +22,7 @@ type lastGood struct {
 	path  string
 	cell  string // whose table it is; a file of another cell is not used
 	hash  flows.Hash
-	valid bool // the file holds a table, and hash is its hash
+	valid bool // the file holds a table, hash is its hash, and it can be appended to
 	bytes int  // of the deltas since the snapshot
 }
 
@@ -50,10 +50,14 @@ func openLastGood(folder, cell string) (*lastGood, desired, error) {
 	}
 	defer file.Close()
 	lines := bufio.NewReader(file)
+	whole := true
 	for {
 		text, err := lines.ReadBytes('\n')
 		if err != nil {
-			break // the end, or a line that a kill cut short: what came before it holds
+			// What came before a line that a kill cut short holds, but nothing
+			// can be appended to it.
+			whole = len(text) == 0
+			break
 		}
 		var line journalLine
 		if err := json.Unmarshal(text, &line); err != nil {
@@ -67,7 +71,7 @@ func openLastGood(folder, cell string) (*lastGood, desired, error) {
 		}
 		l.bytes += len(text)
 	}
-	l.hash, l.valid = table.hash, table.complete
+	l.hash, l.valid = table.hash, table.complete && whole
 	return l, table, nil
 }
 

@@ -140,8 +140,8 @@ func TestUntrustworthyMessagesChangeNothing(t *testing.T) {
 	}
 }
 
-// TestLastGoodTableIsUsedOnlyWhole: a line that a kill cut short is ignored,
-// another cell's or a changed file is not used, and a file that cannot be kept
+// TestLastGoodTableIsUsedOnlyWhole: a line that a kill cut short is ignored
+// and nothing follows it, another cell's or a changed file is not used, and a file that cannot be kept
 // current is removed.
 func TestLastGoodTableIsUsedOnlyWhole(t *testing.T) {
 	folder := t.TempDir()
@@ -179,9 +179,23 @@ func TestLastGoodTableIsUsedOnlyWhole(t *testing.T) {
 		if err := os.WriteFile(path, []byte(c.text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		_, got, err := openLastGood(folder, "cell-1")
+		l, got, err := openLastGood(folder, "cell-1")
 		if len(got.fragments) != c.fragments || (err != nil) != c.fails || got.complete != (c.fragments > 0) {
 			t.Errorf("%s: %d fragments, complete %v, error %v", name, len(got.fragments), got.complete, err)
+		}
+		kind := api.TypeSnapshot
+		if got.complete {
+			kind = api.TypeDelta
+		}
+		m := message(kind, 3, got.fragments, fragments{"c": part("c", 1)})
+		if _, err := got.step(m); err != nil {
+			t.Fatal(err)
+		}
+		if err := l.keep(got, []api.Message{m}); err != nil {
+			t.Errorf("%s: going on from it: %v", name, err)
+		}
+		if _, again, err := openLastGood(folder, "cell-1"); err != nil || again.hash != got.hash {
+			t.Errorf("%s: what was kept after it is lost: %v", name, err)
 		}
 	}
 

@@ -45,7 +45,7 @@ func (a *Agent) install(ctx context.Context) {
 // else is left as it is, since it may be newer.
 func (a *Agent) resort(ctx context.Context) bool {
 	base, known := a.fallback.fragments[flows.BaseKey()]
-	if !known || !a.observed || a.looked {
+	if !known || a.looked {
 		return false
 	}
 	have, err := a.sw.DumpFlows(ctx)
@@ -164,25 +164,24 @@ func (a *Agent) apply(ctx context.Context, add, remove []flows.Flow) error {
 	return nil
 }
 
-// settle tells the controller what the switch answered, and keeps the table
-// for the next time the switch loses it.
+// settle keeps the table for the next time the switch loses it, and then tells
+// the controller what the switch answered: a policy whose removal was
+// acknowledged must not come back from the file.
 func (a *Agent) settle(failure error) {
 	var refused *RefusedError
 	if failure != nil && !errors.As(failure, &refused) {
 		return // the switch did not answer; it may yet
 	}
+	if failure == nil {
+		a.applied = a.want.revision
+		if err := a.lastGood.keep(a.want, a.journal); !a.fault("disk", err) {
+			a.journal = nil
+		}
+	}
 	if s := a.stream; s != nil && s.seq > s.acked {
 		s.outbox.acknowledge(s.seq, failure)
 		s.acked = s.seq
 	}
-	if failure != nil {
-		return
-	}
-	a.applied = a.want.revision
-	if err := a.lastGood.keep(a.want, a.journal); a.fault("disk", err) {
-		return
-	}
-	a.journal = nil
 }
 
 // maxJournal bounds the messages kept in memory while the switch is away.
