@@ -120,9 +120,12 @@ func (a *Agent) compare(ctx context.Context, s *Status) {
 		return
 	}
 	s.Have = len(have)
+	if !a.want.complete {
+		return // nothing is foreign while it is not known what is wanted
+	}
 	missing, foreign := flows.Diff(have, want)
 	s.Missing, s.Foreign = listed(missing), listed(foreign)
-	s.InStep = a.want.complete && len(missing)+len(foreign) == 0
+	s.InStep = len(missing)+len(foreign) == 0
 }
 
 func listed(all []flows.Flow) []string {
