@@ -21,7 +21,7 @@ const (
 	KindEndpoint CookieKind = 2 // a container on this cell; id: its IPv4 as a number
 	KindCell     CookieKind = 3 // another cell; id: its VTEP's IPv4 as a number
 	KindPolicy   CookieKind = 4 // one policy; id: PolicyID
-	KindPolicies CookieKind = 5 // ports that several policies cover; id: hash of their PolicyIDs
+	KindPolicies CookieKind = 5 // what several policies cause together; id: hash of their PolicyIDs
 )
 
 const cookieIDBits = 60
@@ -113,12 +113,31 @@ func PolicyCookies(rules []Rule) map[Cookie][]PolicyID {
 	cookies := make(map[Cookie][]PolicyID, len(rules))
 	sorted := slices.Clone(rules)
 	slices.SortFunc(sorted, compareRules)
-	for group := range pairs(sorted) {
-		for _, s := range segments(group) {
-			cookies[s.cookie()] = s.policies
+	for pair := range runs(sorted, sameGroups) {
+		all := policiesOf(pair)
+		cookies[cookieOf(all)] = all
+		for rules := range runs(pair, sameProtocol) {
+			for _, s := range segments(rules) {
+				cookies[cookieOf(s.policies)] = s.policies
+			}
 		}
 	}
 	return cookies
+}
+
+// cookieOf names a single policy, or several by a hash of their ids (FNV-1a,
+// 64 bits; the cookie keeps 60). They are in ascending order, each once.
+func cookieOf(policies []PolicyID) Cookie {
+	if len(policies) == 1 {
+		return PolicyCookie(policies[0])
+	}
+	h := uint64(14695981039346656037)
+	for _, id := range policies {
+		for shift := 0; shift < 64; shift += 8 {
+			h = (h ^ uint64(id)>>shift&0xff) * 1099511628211
+		}
+	}
+	return cookie(KindPolicies, h)
 }
 
 func cookie(kind CookieKind, id uint64) Cookie {

@@ -18,23 +18,28 @@ func PolicyFragment(to GroupID, rules []Rule) Fragment {
 		}
 	}
 	slices.SortFunc(sorted, compareRules)
-	b := builder{flows: make([]Flow, 0, len(sorted))}
-	for pair := range pairs(sorted) {
-		b.policy(pair)
+	b := builder{flows: make([]Flow, 0, 2*len(sorted))}
+	for pair := range runs(sorted, sameGroups) {
+		b.policies(pair)
 	}
 	return b.fragment(PolicyKey(to))
 }
 
-// policy allows one pair of groups on the ports of its rules, which are of one
-// protocol. The port is that of the connection's first packet, so the flow
-// judges both directions.
-func (b *builder) policy(pair []Rule) {
-	from, to := source.group(pair[0].From), destination.group(pair[0].To)
-	for _, s := range segments(pair) {
-		at := stage{TablePolicy, policyAllow, s.cookie()}
-		for ports := range s.ports.masked() {
-			b.add(at, []term{tracked, originalTuple(pair[0].Protocol, ports), from, to},
-				gotoTable(TableOutput))
+// policies allows one pair of groups what its rules allow. The port is that of
+// the connection's first packet, so one flow judges both directions.
+func (b *builder) policies(pair []Rule) {
+	from, to, allow := source.group(pair[0].From), destination.group(pair[0].To), gotoTable(TableOutput)
+	for rules := range runs(pair, sameProtocol) {
+		for _, s := range segments(rules) {
+			at := stage{TablePolicy, policyAllow, cookieOf(s.policies)}
+			for ports := range s.ports.masked() {
+				b.add(at, []term{tracked, originalTuple(rules[0].Protocol, ports), from, to}, allow)
+			}
 		}
 	}
+	// The ICMP errors of the pair's connections, either way. OVS does not know
+	// of which port they are, so they stop with the pair's last policy rather
+	// than with their connection's.
+	at := stage{TablePolicy, policyAllow, cookieOf(policiesOf(pair))}
+	b.add(at, []term{related, from, to}, allow)
 }

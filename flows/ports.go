@@ -16,21 +16,6 @@ type segment struct {
 	policies []PolicyID // ascending, each once
 }
 
-// cookie names the segment's policy, or all of them by a hash of their ids
-// (FNV-1a, 64 bits; the cookie keeps 60).
-func (s segment) cookie() Cookie {
-	if len(s.policies) == 1 {
-		return PolicyCookie(s.policies[0])
-	}
-	h := uint64(14695981039346656037)
-	for _, id := range s.policies {
-		for shift := 0; shift < 64; shift += 8 {
-			h = (h ^ uint64(id)>>shift&0xff) * 1099511628211
-		}
-	}
-	return cookie(KindPolicies, h)
-}
-
 // segments splits the rules of one source, destination and protocol into
 // disjoint ranges, in ascending order: OpenFlow holds a match once, but any
 // number of policies may cover a port.
@@ -82,12 +67,12 @@ func (r PortRange) masked() iter.Seq[maskedPort] {
 	}
 }
 
-// pairs yields runs of sorted rules with equal source, destination and protocol.
-func pairs(sorted []Rule) iter.Seq[[]Rule] {
+// runs yields the longest runs of sorted rules that are the same.
+func runs(sorted []Rule, same func(a, b Rule) bool) iter.Seq[[]Rule] {
 	return func(yield func([]Rule) bool) {
 		for start := 0; start < len(sorted); {
 			end := start + 1
-			for end < len(sorted) && samePair(sorted[start], sorted[end]) {
+			for end < len(sorted) && same(sorted[start], sorted[end]) {
 				end++
 			}
 			if !yield(sorted[start:end]) {
@@ -98,8 +83,18 @@ func pairs(sorted []Rule) iter.Seq[[]Rule] {
 	}
 }
 
-func samePair(a, b Rule) bool {
-	return a.From == b.From && a.To == b.To && a.Protocol == b.Protocol
+func sameGroups(a, b Rule) bool { return a.From == b.From && a.To == b.To }
+
+func sameProtocol(a, b Rule) bool { return sameGroups(a, b) && a.Protocol == b.Protocol }
+
+// policiesOf returns the rules' policies, ascending, each once.
+func policiesOf(rules []Rule) []PolicyID {
+	policies := make([]PolicyID, len(rules))
+	for i, r := range rules {
+		policies[i] = r.Policy
+	}
+	slices.Sort(policies)
+	return slices.Compact(policies)
 }
 
 // compareRules orders by destination, source, protocol, ports and policy.

@@ -13,8 +13,8 @@ const (
 // sent: the sending cell commits before the destination's cell has judged. So
 // a reply counts as one only if this cell judged the connection (its mark), or
 // the sender's cell says that it did (the applied bit). RELATED packets (ICMP
-// errors) carry the mark, direction and tuple of the connection that they are
-// about, and so take the same flows.
+// errors) carry the mark, label and direction of the connection that they are
+// about, and so take the same flows; but not its tuple: see policy.
 func (b *builder) state() {
 	at := func(priority uint16) stage { return stage{TableState, priority, BaseCookie(TableState)} }
 	next := gotoTable(TableDestination)

@@ -67,6 +67,39 @@ func TestRevocationStopsEstablished(t *testing.T) {
 	running[1].Runs()
 }
 
+// An ICMP error that belongs to an allowed connection reaches its sender, and
+// does not stand in the way of the connection or of others between the two:
+// Open vSwitch knows no port of it, so what it caches of one must not match
+// their packets. In both directions, on one cell and across cells.
+func TestErrorsBelongToTheirConnection(t *testing.T) {
+	bed := bed(t)
+	back, far, near := bed.Cell(2).Run("back"), bed.Cell(1).Run("front"), bed.Cell(2).Run("front")
+	bed.Allow(far, back, "udp/8080-8081")
+	for _, front := range []*testbed.Container{far, near} {
+		if err := bed.Eventually(5*time.Second, func() error { return front.Refused(back, "udp/8081") }); err != nil {
+			t.Errorf("%s to a closed port: %v", front.ID, err)
+		}
+		bed.Reaches(front, back, "udp/8080")
+
+		// The other way: nobody listens for the answer.
+		service := back.Serve("udp/8080")
+		before := service.Received(front.IP)
+		const packets = 10
+		for range packets {
+			front.SendRaw(front.Datagram(back, 8080))
+			time.Sleep(20 * time.Millisecond)
+		}
+		received(t, bed, service, front.IP, before+packets)
+	}
+
+	bed.Deny(far, back, "udp/8080-8081")
+	for _, front := range []*testbed.Container{far, near} {
+		if err := front.Refused(back, "udp/8081"); err == nil {
+			t.Errorf("%s still gets errors after its policy is removed", front.ID)
+		}
+	}
+}
+
 // The group id in the VXLAN header is the sender's, in both directions, and
 // replies carry the policy-applied bit.
 func TestGroupIDIsOnTheWire(t *testing.T) {

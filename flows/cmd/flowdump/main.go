@@ -101,7 +101,7 @@ func explain(text string, out io.Writer) error {
 	case flows.KindPolicy:
 		what = fmt.Sprintf("policy %d", c.ID())
 	case flows.KindPolicies:
-		what = "ports that several policies cover; `weft explain` lists them"
+		what = "several policies together: ports that all of them cover, or ICMP errors; `weft explain` lists them"
 	}
 	_, err = fmt.Fprintf(out, "%v\nkind  %v\ncause %s\nfile  %s\n", c, kind, what, file)
 	return err
