@@ -121,10 +121,10 @@ func (c *Controller) Report(ctx context.Context, cell flows.CellID, report api.E
 
 // Acknowledge records what the cell's switch holds. Gone if the stream has ended.
 func (c *Controller) Acknowledge(_ context.Context, cell flows.CellID, applied api.Applied) error {
-	if err := c.current(cell, applied.Stream); err != nil {
-		return err
-	}
 	l := c.link(cell)
+	if l == nil {
+		return ended(cell, applied.Stream)
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	st := l.stream

@@ -100,25 +100,3 @@ func (s *State) hosting(apps []flows.AppID) []flows.CellID {
 	}
 	return slices.Collect(maps.Keys(cells))
 }
-
-// The compiler, as State calls it: one object in, one fragment out.
-
-func (s *State) compileBase(own flows.Peer) *flows.Fragment {
-	f := flows.BaseFragment(flows.Base{VNI: s.overlay.VNI, Lease: own.Lease, Overlay: s.overlay.Networks})
-	return &f
-}
-
-func (s *State) compilePeer(peer flows.Peer) *flows.Fragment {
-	f := flows.PeerFragment(s.overlay.VNI, peer)
-	return &f
-}
-
-func (s *State) compileEndpoint(ep flows.Endpoint) *flows.Fragment {
-	f := flows.EndpointFragment(ep)
-	return &f
-}
-
-func (s *State) compilePolicies(to flows.GroupID, rules []flows.Rule) *flows.Fragment {
-	f := flows.PolicyFragment(to, rules)
-	return &f
-}

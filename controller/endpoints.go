@@ -110,7 +110,7 @@ func (s *State) endpointUp(c *cell, reported api.Endpoint) (reason string) {
 	ep.Group = s.groups[ep.App]
 	c.endpoints[ep.Container] = ep
 	c.addresses[ep.IP], c.ports[ep.OFPort] = ep.Container, ep.Container
-	s.set(c, s.compileEndpoint(ep))
+	s.set(c, new(flows.EndpointFragment(ep)))
 	if ep.App != "" {
 		s.host(c, ep)
 	}

@@ -69,13 +69,17 @@ func endpointOnWire(cell flows.CellID, ep flows.Endpoint) api.Endpoint {
 // streams know.
 func (s *State) Cells() []api.Cell {
 	list := make([]api.Cell, 0, len(s.cells))
-	for id, c := range s.cells {
-		list = append(list, api.Cell{
-			Cell: string(id), VTEP: c.peer.VTEP.String(), Subnet: c.peer.Lease.String(), Endpoints: len(c.endpoints),
-		})
+	for _, c := range s.cells {
+		list = append(list, c.onWire())
 	}
 	slices.SortFunc(list, func(a, b api.Cell) int { return cmp.Compare(a.Cell, b.Cell) })
 	return list
+}
+
+func (c *cell) onWire() api.Cell {
+	return api.Cell{
+		Cell: string(c.peer.Cell), VTEP: c.peer.VTEP.String(), Subnet: c.peer.Lease.String(), Endpoints: len(c.endpoints),
+	}
 }
 
 // Explain resolves the cookie of a dumped flow to what caused it.
@@ -116,9 +120,7 @@ func (s *State) explainCell(cookie flows.Cookie, found *api.Explanation) error {
 	vtep := cookie.IP()
 	for id, c := range s.cells {
 		if c.peer.VTEP == vtep {
-			found.Cell = &api.Cell{
-				Cell: string(id), VTEP: vtep.String(), Subnet: c.peer.Lease.String(), Endpoints: len(c.endpoints),
-			}
+			found.Cell = new(c.onWire())
 			found.Text = fmt.Sprintf("cell %s: its containers use %s, its tunnel end is %s", id, c.peer.Lease, vtep)
 			return nil
 		}
@@ -133,7 +135,7 @@ func (s *State) explainPolicies(cookie flows.Cookie, found *api.Explanation) err
 	}
 	for _, id := range ids {
 		if p, has := s.policies[id]; has {
-			found.Policies = append(found.Policies, onWire(p))
+			found.Policies = append(found.Policies, p.onWire())
 		}
 	}
 	switch len(found.Policies) {
@@ -166,7 +168,7 @@ func portText(r flows.Rule) string {
 	return fmt.Sprintf("%s/%d-%d", r.Protocol, r.Ports.First, r.Ports.Last)
 }
 
-func onWire(p PolicyAdded) api.PolicyInfo {
+func (p PolicyAdded) onWire() api.PolicyInfo {
 	return api.PolicyInfo{
 		ID:     uint64(p.Rule.Policy),
 		Source: api.Source{ID: string(p.From)},

@@ -125,7 +125,7 @@ func (s *State) assign(app flows.AppID, group flows.GroupID) {
 			if ep.App == app {
 				ep.Group = group
 				c.endpoints[ep.Container] = ep
-				s.set(c, s.compileEndpoint(ep))
+				s.set(c, new(flows.EndpointFragment(ep)))
 			}
 		}
 	}
@@ -178,9 +178,9 @@ func (s *State) grant(peer flows.Peer) {
 	default:
 		s.peers = s.peers.Xor(c.asPeer.Hash)
 	}
-	c.peer, c.asPeer = peer, s.compilePeer(peer)
+	c.peer, c.asPeer = peer, new(flows.PeerFragment(s.overlay.VNI, peer))
 	s.peers = s.peers.Xor(c.asPeer.Hash)
-	s.set(c, s.compileBase(peer))
+	s.set(c, new(flows.BaseFragment(flows.Base{VNI: s.overlay.VNI, Lease: peer.Lease, Overlay: s.overlay.Networks})))
 	for id := range s.cells {
 		if id != peer.Cell {
 			s.mark(id).Set[c.asPeer.Key] = c.asPeer
@@ -199,7 +199,7 @@ func (s *State) compile(group flows.GroupID) {
 	}
 	var fragment *flows.Fragment
 	if rules := s.toward[group]; len(rules) > 0 {
-		fragment = s.compilePolicies(group, slices.Collect(maps.Values(rules)))
+		fragment = new(flows.PolicyFragment(group, slices.Collect(maps.Values(rules))))
 		s.judges[group] = fragment
 	} else {
 		delete(s.judges, group)

@@ -77,28 +77,28 @@ func (st *stream) Next(ctx context.Context) (api.Message, error) {
 // take makes a message of what is pending. Without a type: nothing is.
 func (st *stream) take(ctx context.Context) (api.Message, error) {
 	st.link.mu.Lock()
-	if st.snapshot {
-		st.link.mu.Unlock()
+	snapshot, current := st.snapshot, st.link.stream == st
+	var msg api.Message
+	var pending map[flows.FragmentKey]*flows.Fragment
+	if current && !snapshot && (len(st.pending) > 0 || st.refused != nil) {
+		msg, pending = st.number(api.TypeDelta), st.pending
+		msg.Refused = st.refused
+		st.pending, st.refused = map[flows.FragmentKey]*flows.Fragment{}, nil
+	}
+	st.link.mu.Unlock()
+	switch {
+	case !current:
+		return msg, ended(st.link.cell, st.id)
+	case snapshot:
 		return st.takeSnapshot(ctx)
 	}
-	defer st.link.mu.Unlock()
-	if st.link.stream != st {
-		return api.Message{}, ended(st.link.cell, st.id)
-	}
-	if len(st.pending) == 0 && st.refused == nil {
-		return api.Message{}, nil
-	}
-	msg := st.number(api.TypeDelta)
-	msg.Refused = st.refused
-	for _, key := range slices.Sorted(maps.Keys(st.pending)) {
-		if f := st.pending[key]; f != nil {
+	for _, key := range slices.Sorted(maps.Keys(pending)) { // rendering takes its time: the loop must not wait for the lock
+		if f := pending[key]; f != nil {
 			msg.Set = append(msg.Set, api.FragmentToWire(*f))
 		} else {
 			msg.Remove = append(msg.Remove, string(key))
 		}
 	}
-	clear(st.pending)
-	st.refused = nil
 	return msg, nil
 }
 
