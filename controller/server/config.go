@@ -69,16 +69,16 @@ func (c Config) overlay() (controller.Overlay, error) {
 	fault := func(key string, value any, must string) {
 		faults = append(faults, fmt.Errorf("%s %q: %s", key, fmt.Sprint(value), must))
 	}
-	for key, value := range map[string]string{"listen": c.Listen, "internal_listen": c.InternalListen} {
-		if _, _, err := net.SplitHostPort(value); err != nil {
-			fault(key, value, "must be host:port, such as 127.0.0.1:4002")
+	for _, at := range []struct{ key, value string }{{"listen", c.Listen}, {"internal_listen", c.InternalListen}} {
+		if _, _, err := net.SplitHostPort(at.value); err != nil {
+			fault(at.key, at.value, "must be host:port, such as 127.0.0.1:4002")
 		}
 	}
-	for key, value := range map[string]string{
-		"internal_tls.cert_file": c.InternalTLS.Cert, "internal_tls.key_file": c.InternalTLS.Key, "internal_tls.ca_file": c.InternalTLS.CA,
+	for _, pem := range []struct{ key, value string }{
+		{"internal_tls.cert_file", c.InternalTLS.Cert}, {"internal_tls.key_file", c.InternalTLS.Key}, {"internal_tls.ca_file", c.InternalTLS.CA},
 	} {
-		if value == "" {
-			fault(key, value, "must name a PEM file; weft-controller init makes all of them")
+		if pem.value == "" {
+			fault(pem.key, pem.value, "must name a PEM file; weft-controller init makes all of them")
 		}
 	}
 	if _, err := gormstore.ParseDSN(c.Database); err != nil {
