@@ -75,20 +75,6 @@ func bridgeOps(root *rootRow, have *bridgeRow, b Bridge) []rfc7047.Operation {
 		mutate(rootTable, root.UUID, addTo("bridges", newBridge)))
 }
 
-// Settle returns when ovs-vswitchd has applied everything that was committed
-// before the call, or at ctx's end with an error: is it running?
-func (c *Client) Settle(ctx context.Context) error {
-	v, err := c.view()
-	if err != nil {
-		return err
-	}
-	root := v.root()
-	if root == nil {
-		return fmt.Errorf("table Open_vSwitch is empty: initialise it with ovs-vsctl init")
-	}
-	return c.settle(ctx, "settle", root, nil)
-}
-
 // settle commits and waits for ovs-vswitchd.
 func (c *Client) settle(ctx context.Context, comment string, root *rootRow, ops []rfc7047.Operation) error {
 	results, err := c.transact(ctx, comment, append(ops, bumpNextCfg(root.UUID)...)...)

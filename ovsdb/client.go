@@ -74,7 +74,7 @@ func Dial(ctx context.Context, endpoint string) (*Client, error) {
 	return c, nil
 }
 
-// Close ends the connection. What waits on it returns an error.
+// Close ends the connection. What waits then waits for the end of its context.
 func (c *Client) Close() {
 	c.stop()
 	c.stopped.Wait()

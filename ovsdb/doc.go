@@ -24,7 +24,7 @@
 //
 // A restart of ovs-vswitchd leaves no trace in the database (it writes only
 // what differs), so it cannot be noticed here: hold an OpenFlow connection for
-// that. Settle tells whether ovs-vswitchd is alive and has caught up.
+// that.
 //
 // Start reading at Client; model.go has the rows.
 package ovsdb

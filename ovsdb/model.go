@@ -105,11 +105,10 @@ func BootID() (string, error) {
 // optional column to a pointer and a set to a slice.
 type (
 	rootRow struct {
-		UUID        string            `ovsdb:"_uuid"`
-		Bridges     []string          `ovsdb:"bridges"`
-		CurCfg      int               `ovsdb:"cur_cfg"`
-		NextCfg     int               `ovsdb:"next_cfg"`
-		OtherConfig map[string]string `ovsdb:"other_config"`
+		UUID    string   `ovsdb:"_uuid"`
+		Bridges []string `ovsdb:"bridges"`
+		CurCfg  int      `ovsdb:"cur_cfg"`
+		NextCfg int      `ovsdb:"next_cfg"`
 	}
 	bridgeRow struct {
 		UUID         string            `ovsdb:"_uuid"`
@@ -166,7 +165,7 @@ func databaseModel() (model.ClientDBModel, error) {
 func watched() []client.MonitorOption {
 	root, bridge, table, port, iface := &rootRow{}, &bridgeRow{}, &flowTableRow{}, &portRow{}, &interfaceRow{}
 	return []client.MonitorOption{
-		client.WithTable(root, &root.Bridges, &root.CurCfg, &root.NextCfg, &root.OtherConfig),
+		client.WithTable(root, &root.Bridges, &root.CurCfg, &root.NextCfg),
 		client.WithTable(bridge, &bridge.Name, &bridge.Ports, &bridge.FailMode, &bridge.Protocols,
 			&bridge.DatapathType, &bridge.DatapathID, &bridge.FlowTables, &bridge.ExternalIDs),
 		client.WithTable(table, &table.Name),

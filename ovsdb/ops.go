@@ -1,11 +1,6 @@
 package ovsdb
 
-import (
-	"maps"
-	"slices"
-
-	rfc7047 "github.com/ovn-kubernetes/libovsdb/ovsdb"
-)
+import rfc7047 "github.com/ovn-kubernetes/libovsdb/ovsdb"
 
 // Operations as values (RFC 7047 section 5.2). Rows are written as the columns
 // that we set; the rest keep the schema's defaults.
@@ -41,15 +36,13 @@ func removeFrom(column, uuid string) rfc7047.Mutation {
 	return *rfc7047.NewMutation(column, rfc7047.MutateOperationDelete, uuidSet(uuid))
 }
 
-// setKeys replaces some keys of a map column and leaves the others, which may
-// be somebody else's. Inserting alone would keep the old value of a key.
-func setKeys(column string, pairs map[string]string, without ...string) []rfc7047.Mutation {
-	gone := append(slices.Sorted(maps.Keys(pairs)), without...)
-	out := []rfc7047.Mutation{*rfc7047.NewMutation(column, rfc7047.MutateOperationDelete, stringSet(gone))}
-	if len(pairs) > 0 {
-		out = append(out, *rfc7047.NewMutation(column, rfc7047.MutateOperationInsert, stringMap(pairs)))
+// setKey sets one of the external_ids, removes another and leaves the rest,
+// which may be somebody else's. Inserting alone would keep a key's old value.
+func setKey(key, value, without string) []rfc7047.Mutation {
+	return []rfc7047.Mutation{
+		*rfc7047.NewMutation("external_ids", rfc7047.MutateOperationDelete, stringSet([]string{key, without})),
+		*rfc7047.NewMutation("external_ids", rfc7047.MutateOperationInsert, stringMap(map[string]string{key: value})),
 	}
-	return out
 }
 
 // bumpNextCfg asks ovs-vswitchd to say, in cur_cfg, that it has caught up.

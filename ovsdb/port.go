@@ -4,18 +4,15 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"time"
 
 	rfc7047 "github.com/ovn-kubernetes/libovsdb/ovsdb"
 )
 
-// undoTimeout bounds taking a port back that ovs-vswitchd could not use.
-const undoTimeout = 2 * time.Second
-
 // AddPort adds a container's port, with all that it carries, in one
 // transaction, and returns the OpenFlow port number that ovs-vswitchd gave it.
-// If ovs-vswitchd cannot use the device, or ctx ends before it answered, the
-// port is taken back. Errors: ErrNoBridge, ErrForeignBridge, ErrPortExists.
+// After an error (ovs-vswitchd cannot use the device, ctx ended before it
+// answered) the port may be there: DeletePort takes it back. Errors:
+// ErrNoBridge, ErrForeignBridge, ErrPortExists.
 func (c *Client) AddPort(ctx context.Context, bridge string, p Port) (int, error) {
 	if p.Name == "" || p.Container == "" {
 		return 0, fmt.Errorf("port %q of container %q: neither may be empty", p.Name, p.Container)
@@ -40,9 +37,7 @@ func (c *Client) AddPort(ctx context.Context, bridge string, p Port) (int, error
 	}
 	ofport, err := c.waitOFPort(ctx, p.Name)
 	if err != nil {
-		undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
-		defer cancel()
-		return 0, firstOf(fmt.Errorf("port %q on bridge %q: %w", p.Name, bridge, err), c.DeletePort(undo, bridge, p.Name))
+		return 0, fmt.Errorf("port %q on bridge %q: %w", p.Name, bridge, err)
 	}
 	return ofport, nil
 }
@@ -112,7 +107,7 @@ func (c *Client) DeletePort(ctx context.Context, bridge, name string) error {
 		return err
 	}
 	b, port := v.bridge(bridge), v.port(name)
-	if b == nil || port == nil || !contains(b.Ports, port.UUID) {
+	if b == nil || port == nil || !slices.Contains(b.Ports, port.UUID) {
 		return nil
 	}
 	if port.ExternalIDs[KeyOwner] != Owner {
@@ -139,14 +134,4 @@ func (c *Client) containerRow(name string) (*interfaceRow, error) {
 		return nil, fmt.Errorf("%w: %q", ErrNoPort, name)
 	}
 	return row, nil
-}
-
-func contains(uuids []string, uuid string) bool { return slices.Contains(uuids, uuid) }
-
-// firstOf keeps the cause and adds that cleaning up failed too, if it did.
-func firstOf(cause, cleanup error) error {
-	if cleanup == nil {
-		return cause
-	}
-	return fmt.Errorf("%w (and taking it back: %v)", cause, cleanup)
 }

@@ -3,30 +3,31 @@ package ovsdb
 import (
 	"context"
 	"fmt"
+	"strconv"
 )
 
 // MarkReady tells the plugin that the switch holds the endpoint's flows.
 // Marking again writes nothing. ErrNoPort if the port is gone.
 func (c *Client) MarkReady(ctx context.Context, name string) error {
-	return c.mark(ctx, name, map[string]string{KeyReady: "true"}, KeyError)
+	return c.mark(ctx, name, KeyReady, strconv.FormatBool(true), KeyError)
 }
 
 // MarkFailed tells the plugin why the container cannot be connected; the
 // reason is shown to whoever started it. ErrNoPort if the port is gone.
 func (c *Client) MarkFailed(ctx context.Context, name, reason string) error {
-	return c.mark(ctx, name, map[string]string{KeyError: reason}, KeyReady)
+	return c.mark(ctx, name, KeyError, reason, KeyReady)
 }
 
 // mark sets one key and removes its opposite.
-func (c *Client) mark(ctx context.Context, name string, set map[string]string, without string) error {
+func (c *Client) mark(ctx context.Context, name, key, value, without string) error {
 	row, err := c.containerRow(name)
 	if err != nil {
 		return err
 	}
-	if _, contrary := row.ExternalIDs[without]; !contrary && has(row.ExternalIDs, set) {
+	if _, contrary := row.ExternalIDs[without]; !contrary && row.ExternalIDs[key] == value {
 		return nil
 	}
-	results, err := c.transact(ctx, "mark "+name, mutate(interfaceTable, row.UUID, setKeys("external_ids", set, without)...))
+	results, err := c.transact(ctx, "mark "+name, mutate(interfaceTable, row.UUID, setKey(key, value, without)...))
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
 
 	rfc7047 "github.com/ovn-kubernetes/libovsdb/ovsdb"
@@ -37,7 +38,7 @@ func (c *Client) EnsureTunnel(ctx context.Context, bridge string, t Tunnel) erro
 	switch {
 	case port == nil:
 		err = c.addTunnel(ctx, b, t)
-	case !contains(b.Ports, port.UUID) || iface == nil || iface.ExternalIDs[KeyOwner] != Owner:
+	case !slices.Contains(b.Ports, port.UUID) || iface == nil || iface.ExternalIDs[KeyOwner] != Owner:
 		return fmt.Errorf("%w: tunnel port %q on bridge %q", ErrForeignPort, t.Name, bridge)
 	case iface.Type != "vxlan" || !maps.Equal(iface.Options, t.options()) || deref(iface.OFPortRequest) != t.OFPort:
 		err = c.settle(ctx, "tunnel "+t.Name, v.root(), []rfc7047.Operation{update(interfaceTable, iface.UUID, t.row())})

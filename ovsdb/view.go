@@ -2,7 +2,6 @@ package ovsdb
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -102,7 +101,6 @@ type Status struct {
 	DatapathType    string // "" or "system" for the kernel's, "netdev" for the userspace one
 	DatapathID      string // 16 hex digits, "" until ovs-vswitchd has made the bridge
 	CurCfg, NextCfg int    // ovs-vswitchd has caught up when they are equal
-	FlowRestoreWait bool   // other_config:flow-restore-wait: ovs-vswitchd waits for our flows
 }
 
 // Status reads the copy; it does no I/O.
@@ -114,21 +112,10 @@ func (c *Client) Status(bridge string) Status {
 	s := Status{Connected: true}
 	if root := v.root(); root != nil {
 		s.CurCfg, s.NextCfg = root.CurCfg, root.NextCfg
-		s.FlowRestoreWait = root.OtherConfig["flow-restore-wait"] == "true"
 	}
 	if b := v.bridge(bridge); b != nil {
 		s.Bridge, s.Owner = true, b.ExternalIDs[KeyOwner]
 		s.DatapathType, s.DatapathID = b.DatapathType, deref(b.DatapathID)
 	}
 	return s
-}
-
-// has tells whether all pairs of want are in have.
-func has(have, want map[string]string) bool {
-	for key, value := range maps.All(want) {
-		if got, ok := have[key]; !ok || got != value {
-			return false
-		}
-	}
-	return true
 }
