@@ -37,7 +37,7 @@ func FragmentFromWire(w Fragment) (flows.Fragment, error) {
 
 // policyInfos renders policies for the native listing. all are the policies
 // that there are, some of them those to render: which cookies a policy's flows
-// have depends on the policies that overlap it.
+// have depends on the other policies of the same two apps.
 func policyInfos(all, some []Policy) []PolicyInfo {
 	cookies := cookiesOf(all)
 	infos := make([]PolicyInfo, len(some))
@@ -57,7 +57,7 @@ func policyInfos(all, some []Policy) []PolicyInfo {
 // cookiesOf returns the cookies of each policy's flows, as ovs-ofctl prints
 // them, in ascending order.
 func cookiesOf(policies []Policy) map[flows.PolicyID][]string {
-	// A shared cookie depends on who shares a segment, not on the numbers of
+	// A shared cookie depends on which policies share it, not on the numbers of
 	// the groups: any will do that tell the apps apart.
 	numbers := make(map[flows.AppID]flows.GroupID)
 	number := func(app flows.AppID) flows.GroupID {

@@ -118,8 +118,8 @@ type PolicyInfo struct {
 	Source      Source      `json:"source"`
 	Destination Destination `json:"destination"`
 	Cookie      string      `json:"cookie"` // of the flows that it alone causes, as ovs-ofctl prints it
-	// Cookies are those of all its flows: of ports that several policies of
-	// the same apps cover, the policies share the flows and their cookie.
+	// Cookies are those of all its flows: policies of the same two apps share
+	// the flow of ICMP errors and those of ports that several of them cover.
 	// In listings only.
 	Cookies []string `json:"cookies,omitempty"`
 }

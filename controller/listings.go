@@ -146,7 +146,7 @@ func (s *State) explainPolicies(cookie flows.Cookie, found *api.Explanation) err
 		found.Text = fmt.Sprintf("policy %d: app %q may connect to app %q on %s", ids[0], p.From, p.To, portText(p.Rule))
 	default:
 		p := s.policies[ids[0]]
-		found.Text = fmt.Sprintf("%d policies from app %q to app %q that share these ports", len(ids), p.From, p.To)
+		found.Text = fmt.Sprintf("%d policies from app %q to app %q that cause this flow together", len(ids), p.From, p.To)
 	}
 	return nil
 }

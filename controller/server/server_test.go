@@ -189,7 +189,7 @@ func TestExplain(t *testing.T) {
 		"0x200000000aff0102": `container c1 of app "dogs" on cell cell-1, 10.255.1.2 at ofport 10`,
 		"0x30000000c0000201": "cell cell-1: its containers use 10.255.1.0/24, its tunnel end is 192.0.2.1",
 		"0x4000000000000002": `policy 2: app "cats" may connect to app "dogs" on tcp/80-90`,
-		shared:               `2 policies from app "cats" to app "dogs" that share these ports`,
+		shared:               `2 policies from app "cats" to app "dogs" that cause this flow together`,
 		"0x4000000000000009": "not found",
 		"0x200000000aff0109": "not found",
 		"0x30000000c0000209": "not found",

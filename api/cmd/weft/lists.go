@@ -66,8 +66,8 @@ func newListAccess(c *cli) *cobra.Command {
 		Use:   "list-access",
 		Short: "Show the policies",
 		Long: `Show the policies. COOKIE is what ovs-ofctl dump-flows shows of a policy's
-flows; there are several where policies of the same two apps overlap, because
-those share the flows of the ports that they have in common.`,
+flows; there are several where two apps have several policies, because those
+share the flow of ICMP errors and the flows of ports that they have in common.`,
 		Example: `  weft list-access
   weft list-access --source cats
   weft list-access -o json | jq -r '.policies[] | [.source.id, .destination.id] | @tsv'`,
