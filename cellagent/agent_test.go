@@ -151,7 +151,7 @@ func TestNothingIsDeletedBeforeACompleteTable(t *testing.T) {
 			before := b.ovs.table()
 			b.cfg.Reconcile = 100 * time.Millisecond
 			b.startAgent()
-			eventually(t, 5*time.Second, "the agent sees the switch and no controller", func() bool {
+			eventually(t, "the agent sees the switch and no controller", func() bool {
 				_, err := os.Stat(b.cfg.Socket)
 				return err == nil && b.status().Switch && b.fault("lease") != ""
 			})
@@ -175,7 +175,7 @@ func TestWrongHashReopensTheStream(t *testing.T) {
 	before := b.ovs.table()
 	b.controller.do(func() { b.controller.lies = 3 }) // the delta, and two snapshots after it
 	b.allow(1, 8080)
-	eventually(t, 5*time.Second, "three refusals", func() bool {
+	eventually(t, "three refusals", func() bool {
 		refusals := 0
 		b.controller.do(func() {
 			for _, a := range b.controller.acks {
@@ -210,7 +210,7 @@ func TestRefusedFlowLeavesTheSwitchAsItWas(t *testing.T) {
 		b.controller.state.Remote = nil // a good change in the same message
 	})
 	why := "OFPBAC_BAD_OUT_GROUP"
-	eventually(t, 5*time.Second, "the controller is told", func() (told bool) {
+	eventually(t, "the controller is told", func() (told bool) {
 		b.controller.do(func() { told = strings.Contains(b.controller.acks[len(b.controller.acks)-1].Error, why) })
 		return told
 	})
@@ -221,19 +221,19 @@ func TestRefusedFlowLeavesTheSwitchAsItWas(t *testing.T) {
 		t.Errorf("status says %q, want the switch's reason and the flow", got)
 	}
 	name := b.attach("late", "cats", 2)
-	eventually(t, 5*time.Second, "a container that needs the switch is told", func() bool {
+	eventually(t, "a container that needs the switch is told", func() bool {
 		return strings.Contains(b.port(name).Error, why)
 	})
 	b.controller.change(func() { b.controller.extra = nil })
 	b.inStep()
-	eventually(t, 5*time.Second, "it becomes ready after all", func() bool { p := b.port(name); return p.Ready && p.Error == "" })
+	eventually(t, "it becomes ready after all", func() bool { p := b.port(name); return p.Ready && p.Error == "" })
 	if got := b.fault("apply"); got != "" {
 		t.Errorf("status still says %q", got)
 	}
 }
 
 // TestSwitchRestartWithoutController: ovs-vswitchd comes back empty, and is
-// filled within a second with nobody but the agent there.
+// filled with nobody but the agent there.
 func TestSwitchRestartWithoutController(t *testing.T) {
 	b := newBed(t)
 	b.startAgent()
@@ -249,7 +249,7 @@ func TestSwitchRestartWithoutController(t *testing.T) {
 		b.ovs.KillVswitchd()
 		b.ovs.StartVswitchd()
 		start := time.Now()
-		eventually(t, time.Second, what, func() bool { return slices.Equal(b.ovs.table(), want) })
+		eventually(t, what, func() bool { return slices.Equal(b.ovs.table(), want) })
 		t.Logf("%s: %v after ovs-vswitchd answered", what, time.Since(start).Round(time.Millisecond))
 	}
 	restart("flows are back, from the agent's memory")
@@ -282,7 +282,7 @@ func TestRevokedPolicyStaysRevoked(t *testing.T) {
 	b.ovs.KillVswitchd()
 	b.ovs.StartVswitchd()
 	b.startAgent()
-	eventually(t, 5*time.Second, "the table without the policy is back", func() bool { return slices.Equal(b.ovs.table(), want) })
+	eventually(t, "the table without the policy is back", func() bool { return slices.Equal(b.ovs.table(), want) })
 }
 
 // TestDatabaseRestartChangesNothing: a lost ovsdb-server is not a cell without
@@ -296,10 +296,10 @@ func TestDatabaseRestartChangesNothing(t *testing.T) {
 	b.inStep()
 	before, age, start := b.status().Counters, b.youngest(), time.Now()
 	b.ovs.KillServer()
-	eventually(t, 5*time.Second, "the agent notices", func() bool { return strings.Contains(b.log.String(), "not connected to ovsdb-server") })
+	eventually(t, "the agent notices", func() bool { return strings.Contains(b.log.String(), "not connected to ovsdb-server") })
 	b.ovs.StartServer()
-	eventually(t, 10*time.Second, "the agent is connected again", func() bool { return strings.Contains(b.log.String(), "works again: ovsdb") })
-	eventually(t, 10*time.Second, "the switch answers again", func() bool { return b.ovs.table() != nil })
+	eventually(t, "the agent is connected again", func() bool { return strings.Contains(b.log.String(), "works again: ovsdb") })
+	eventually(t, "the switch answers again", func() bool { return b.ovs.table() != nil })
 	if young := b.youngest(); young < age+time.Since(start)/2 {
 		t.Errorf("a flow is %v old, all were at least %v before the restart %v ago", young, age, time.Since(start))
 	}
@@ -336,7 +336,7 @@ func TestTwentyContainersAtOnce(t *testing.T) {
 		all.Go(func() { b.remove(fmt.Sprintf("c%d", 2+i)) })
 	}
 	all.Wait()
-	eventually(t, 5*time.Second, "no flow is left behind", func() bool { return slices.Equal(b.ovs.table(), empty) })
+	eventually(t, "no flow is left behind", func() bool { return slices.Equal(b.ovs.table(), empty) })
 	b.inStep()
 }
 
@@ -346,7 +346,7 @@ func TestLeaseRefusedIsLoudAndRetried(t *testing.T) {
 	b := newBed(t)
 	b.controller.do(func() { b.controller.leaseErr = api.Conflict("vtep 127.0.0.1 is held by cell cell-9") })
 	b.startAgent()
-	eventually(t, 5*time.Second, "several tries", func() (enough bool) {
+	eventually(t, "several tries", func() (enough bool) {
 		b.controller.do(func() { enough = b.controller.leases >= 3 })
 		return enough
 	})
@@ -378,7 +378,7 @@ func TestForeignLeaseIsNotTaken(t *testing.T) {
 	b.controller.down()
 	b.controller.do(func() { b.controller.state.Lease = b.controller.state.Remote[0].Lease })
 	b.controller.up()
-	eventually(t, 10*time.Second, "the agent says so", func() bool {
+	eventually(t, "the agent says so", func() bool {
 		return strings.Contains(b.fault("lease"), "1 containers run here in 10.255.1.0/24")
 	})
 	if !slices.Equal(b.ovs.table(), before) {

@@ -77,7 +77,7 @@ func (b *bed) startAgent() {
 // controller knows.
 func (b *bed) inStep() {
 	b.t.Helper()
-	eventually(b.t, 10*time.Second, "switch in step and acknowledged", func() bool {
+	eventually(b.t, "switch in step and acknowledged", func() bool {
 		return b.controller.acknowledged() && slices.Equal(b.ovs.table(), b.controller.want())
 	})
 }

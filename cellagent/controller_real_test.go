@@ -48,7 +48,7 @@ func TestWithTheRealController(t *testing.T) {
 	b.cfg.TLS = cellagent.TLSFiles{CertFile: filepath.Join(folder, pki.CellCert("cell-1")), KeyFile: filepath.Join(folder, pki.CellKey("cell-1")),
 		CAFile: filepath.Join(folder, pki.AuthorityCert)}
 	b.startAgent()
-	eventually(t, 10*time.Second, "the bridge has the base pipeline", func() bool { return len(b.ovs.table()) > 0 })
+	eventually(t, "the bridge has the base pipeline", func() bool { return len(b.ovs.table()) > 0 })
 	b.run("one", "cats", 2)
 	b.run("two", "dogs", 3)
 
@@ -67,7 +67,7 @@ func TestWithTheRealController(t *testing.T) {
 
 	b.stop()
 	b.startAgent()
-	eventually(t, 10*time.Second, "the agent is back in step", func() bool {
+	eventually(t, "the agent is back in step", func() bool {
 		return strings.Count(b.log.String(), "connected to the controller") == 2 && b.status().InStep
 	})
 	if s := b.status(); s.Counters.FlowMods != 0 {
@@ -76,9 +76,9 @@ func TestWithTheRealController(t *testing.T) {
 	if err := real.Stop(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, 10*time.Second, "the agent notices", func() bool { return !b.status().Connected })
+	eventually(t, "the agent notices", func() bool { return !b.status().Connected })
 	real = startServer(t, folder, internal)
-	eventually(t, 10*time.Second, "the agent is connected again", func() bool { return b.status().Connected })
+	eventually(t, "the agent is connected again", func() bool { return b.status().Connected })
 	if s := b.status(); s.Counters.FlowMods != 0 || !slices.Equal(b.ovs.table(), applied) {
 		t.Errorf("the controller's restart cost %d flow mods; the table is\n%v\nit was\n%v", s.Counters.FlowMods, b.ovs.table(), applied)
 	}

@@ -5,11 +5,11 @@
 //	lease      ask the controller for the cell's overlay subnet          lease.go
 //	configure  bridge, tunnel port, table names, subnet file             configure.go
 //	observe    container ports in OVSDB -> endpoints                     ports.go, endpoints.go
-//	hello      report all endpoints, open the stream                     uplink.go
+//	hello      report all endpoints, open the stream                     uplink.go, outbox.go
 //	want       snapshot, then deltas, each checked against its hash      desired.go
 //	install    want minus what may not run here -> one atomic bundle     reconcile.go, ofctl.go
-//	confirm    acknowledge to the controller, mark containers' ports ready
 //	remember   the applied table, on disk, for the next OVS restart      lastgood.go
+//	confirm    acknowledge to the controller, mark containers' ports ready
 //	repeat     on a message, an OVSDB change, a lost OpenFlow connection    link.go
 //
 // The agent fails static. Nothing is deleted from the bridge before a complete

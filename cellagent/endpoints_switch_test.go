@@ -32,7 +32,7 @@ func TestReadyMeansInTheSwitch(t *testing.T) {
 			t.Errorf("reports %+v, want one with %+v", b.controller.reports, want)
 		}
 	})
-	eventually(t, time.Second, "the port's number is pinned", func() bool { return b.port("c2").OFPortRequest == port.OFPort })
+	eventually(t, "the port's number is pinned", func() bool { return b.port("c2").OFPortRequest == port.OFPort })
 }
 
 // TestHelloNamesWhatRuns: after a restart the first message says it all.
@@ -65,7 +65,7 @@ func TestIdentityEndsWithThePort(t *testing.T) {
 	b.inStep()
 	b.controller.down()
 	b.remove("c2")
-	eventually(t, 2*time.Second, "its flows are gone", func() bool { return slices.Equal(b.ovs.table(), empty) })
+	eventually(t, "its flows are gone", func() bool { return slices.Equal(b.ovs.table(), empty) })
 
 	b.stop() // now the container ends while the agent is away, too
 	b.controller.up()
@@ -76,7 +76,7 @@ func TestIdentityEndsWithThePort(t *testing.T) {
 	b.controller.down()
 	b.remove("c3")
 	b.startAgent()
-	eventually(t, 5*time.Second, "its flows are gone", func() bool { return slices.Equal(b.ovs.table(), empty) })
+	eventually(t, "its flows are gone", func() bool { return slices.Equal(b.ovs.table(), empty) })
 }
 
 // TestLastGoodTableGivesNobodyAnIdentity: a port of another container on the
@@ -94,11 +94,11 @@ func TestLastGoodTableGivesNobodyAnIdentity(t *testing.T) {
 	b.remove("c2")
 	b.attach("two", "dogs", 3)
 	b.ovs.vsctl("set", "interface", "c3", fmt.Sprintf("ofport_request=%d", number))
-	eventually(t, 5*time.Second, "the other container has the number", func() bool { return b.port("c3").OFPort == number })
+	eventually(t, "the other container has the number", func() bool { return b.port("c3").OFPort == number })
 	b.ovs.KillVswitchd()
 	b.ovs.StartVswitchd()
 	b.startAgent()
-	eventually(t, 5*time.Second, "the last good table without the endpoint", func() bool { return slices.Equal(b.ovs.table(), empty) })
+	eventually(t, "the last good table without the endpoint", func() bool { return slices.Equal(b.ovs.table(), empty) })
 }
 
 // TestEarlierBootIsCleanedUp: ports whose namespaces went with the last boot
@@ -112,7 +112,7 @@ func TestEarlierBootIsCleanedUp(t *testing.T) {
 	b.cfg.BootID = "next-boot"
 	b.attach("two", "dogs", 3)
 	b.startAgent()
-	eventually(t, 5*time.Second, "the old port is gone and the new one ready", func() bool {
+	eventually(t, "the old port is gone and the new one ready", func() bool {
 		return b.port("c2").Name == "" && b.port("c3").Ready
 	})
 	b.inStep()
@@ -135,7 +135,7 @@ func TestForeignBridgesAreUntouched(t *testing.T) {
 	}
 	other, ours := b.ovs.ofctl("br-other", "dump-flows", "--no-stats"), b.ovs.ofctl("br-weft", "dump-flows", "--no-stats")
 	b.startAgent()
-	eventually(t, 5*time.Second, "the agent refuses the bridge", func() bool {
+	eventually(t, "the agent refuses the bridge", func() bool {
 		return strings.Contains(b.log.String(), "refused: bridge belongs to somebody else")
 	})
 	if got := b.ovs.ofctl("br-weft", "dump-flows", "--no-stats"); got != ours {
@@ -188,7 +188,7 @@ func TestAbsentControllerFailsAStart(t *testing.T) {
 	}
 	b.controller.up()
 	b.inStep()
-	eventually(t, 5*time.Second, "it is ready once the controller is back", func() bool { return b.port(name).Ready })
+	eventually(t, "it is ready once the controller is back", func() bool { return b.port(name).Ready })
 }
 
 // TestCellAlone: on the userspace datapath there is no tunnel, no flow towards
@@ -197,7 +197,7 @@ func TestCellAlone(t *testing.T) {
 	b := newBed(t)
 	b.cfg.Datapath = "netdev"
 	b.startAgent()
-	eventually(t, 10*time.Second, "in step", b.controller.acknowledged)
+	eventually(t, "in step", b.controller.acknowledged)
 	b.run("one", "cats", 2)
 	if got := b.port("c2").OFPort; got == int(flows.TunnelOFPort) {
 		t.Errorf("the container has OpenFlow port %d", got)
@@ -220,7 +220,7 @@ func TestTunnelOnUserspaceDatapathIsRefused(t *testing.T) {
 	b := newBed(t)
 	b.ovs.vsctl("add-br", "br-weft", "--", "set", "bridge", "br-weft", "datapath_type=netdev", "external_ids:weft-owner=cell-1")
 	b.startAgent()
-	eventually(t, 5*time.Second, "refused with the reason", func() bool {
+	eventually(t, "refused with the reason", func() bool {
 		return strings.Contains(b.log.String(), "userspace datapath, whose VXLAN carries no group id")
 	})
 	if got := b.ovs.vsctl("list-ports", "br-weft"); got != "" {
@@ -234,7 +234,7 @@ func TestDeletedBridgeComesBack(t *testing.T) {
 	b.startAgent()
 	b.inStep()
 	b.ovs.vsctl("del-br", "br-weft")
-	eventually(t, 5*time.Second, "bridge, tunnel and flows are back", func() bool { return slices.Equal(b.ovs.table(), b.controller.want()) })
+	eventually(t, "bridge, tunnel and flows are back", func() bool { return slices.Equal(b.ovs.table(), b.controller.want()) })
 	if got := b.ovs.vsctl("get", "bridge", "br-weft", "fail_mode"); got != "secure" {
 		t.Errorf("fail_mode %s", got)
 	}
@@ -250,7 +250,7 @@ func TestUnderlayOfNobodyIsRefused(t *testing.T) {
 	b := newBed(t)
 	b.cfg.UnderlayIP = "192.0.2.77"
 	b.startAgent()
-	eventually(t, 5*time.Second, "refused with the reason", func() bool {
+	eventually(t, "refused with the reason", func() bool {
 		return strings.Contains(b.log.String(), "underlay_ip 192.0.2.77: no interface of this host carries it")
 	})
 	if got := b.ovs.vsctl("list-br"); got != "" {
@@ -268,7 +268,7 @@ func TestBridgeOfSomebodyElseIsLeftAlone(t *testing.T) {
 	refused := func(what string) {
 		t.Helper()
 		theirs := b.ovs.table()
-		eventually(t, 5*time.Second, "the agent refuses the bridge", func() bool {
+		eventually(t, "the agent refuses the bridge", func() bool {
 			_, err := os.Stat(b.cfg.Socket)
 			return err == nil && strings.Contains(b.fault("ovsdb"), "belongs to somebody else")
 		})

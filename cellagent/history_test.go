@@ -69,9 +69,9 @@ func TestAnyHistoryEndsInStep(t *testing.T) {
 			running++
 		}
 	}
-	eventually(t, 20*time.Second, "the controller knows what runs, and the switch holds its table", func() (known bool) {
+	eventually(t, "the controller knows what runs, and the switch holds its table", func() (known bool) {
 		b.controller.do(func() { known = len(b.controller.state.Local) == running })
 		return known && b.controller.acknowledged() && slices.Equal(b.ovs.table(), b.controller.want())
 	})
-	eventually(t, 5*time.Second, "the agent agrees", func() bool { return b.status().InStep })
+	eventually(t, "the agent agrees", func() bool { return b.status().InStep })
 }

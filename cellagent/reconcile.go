@@ -74,7 +74,7 @@ func (a *Agent) resort(ctx context.Context) bool {
 
 // admits reports whether a fragment may be in this cell's switch now.
 func (a *Agent) admits(f flows.Fragment) bool {
-	if a.alone() && f.Flows != nil && f.Flows[0].Cookie.Kind() == flows.KindCell {
+	if a.alone() && len(f.Flows) > 0 && f.Flows[0].Cookie.Kind() == flows.KindCell {
 		return false
 	}
 	return a.seen.admits(f)

@@ -66,12 +66,11 @@ func (o *ovs) hand() *ovsdb.Client {
 }
 
 // eventually fails the test if a condition does not come true.
-func eventually(t testing.TB, within time.Duration, what string, is func() bool) {
+func eventually(t testing.TB, what string, is func() bool) {
 	t.Helper()
-	for end := time.Now().Add(within); !is(); {
+	for end := time.Now().Add(20 * time.Second); !is(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("not within %v: %s", within, what)
+			t.Fatalf("not in 20 s: %s", what)
 		}
-		time.Sleep(2 * time.Millisecond)
 	}
 }
