@@ -58,27 +58,3 @@ func FuzzPoliciesBody(f *testing.F) {
 		}
 	})
 }
-
-// FuzzHello: whatever an agent sends, the result is an Invalid or a Hello with
-// an IPv4 VTEP.
-func FuzzHello(f *testing.F) {
-	for _, seed := range []string{
-		``, `{}`, `{"vtep":"192.0.2.1"}`, `{"vtep":"::1","endpoints":null}`,
-		`{"vtep":"192.0.2.1","endpoints":[{"container":"c1","app":"cats","ip":"10.255.1.2","ofport":7}]}`,
-		`{"vtep":"192.0.2.1","endpoints":[{"ofport":65536}]}`, `{"vtep":"192.0.2.1%eth0"}`,
-	} {
-		f.Add([]byte(seed))
-	}
-	f.Fuzz(func(t *testing.T, body []byte) {
-		hello, err := decodeHello(bytes.NewReader(body))
-		if err != nil {
-			if !errors.Is(err, ErrInvalid) {
-				t.Fatalf("error is %v", err)
-			}
-			return
-		}
-		if checkIPv4("vtep", hello.VTEP) != nil {
-			t.Fatalf("accepted VTEP %q", hello.VTEP)
-		}
-	})
-}

@@ -33,8 +33,16 @@ func NewInternal(config Internal) http.Handler {
 	return e
 }
 
-// cellName is what a certificate's common name must look like.
-var cellName = regexp.MustCompile(`^[a-z0-9-]{1,63}$`)
+// cellID is what may be the common name of a cell's certificate.
+var cellID = regexp.MustCompile(`^[a-z0-9-]{1,63}$`)
+
+// CheckCell reports what is wrong with a cell id.
+func CheckCell(cell flows.CellID) error {
+	if !cellID.MatchString(string(cell)) {
+		return Invalid("cell id %.80q: want 1 to 63 of a-z, 0-9 and '-' (it is the common name of the cell's certificate)", string(cell))
+	}
+	return nil
+}
 
 const cellKey = "weft.cell"
 
@@ -45,11 +53,11 @@ func certified(next echo.HandlerFunc) echo.HandlerFunc {
 		if state == nil || len(state.VerifiedChains) == 0 {
 			return Unauthorized("a client certificate signed by the controller's CA is required")
 		}
-		name := state.PeerCertificates[0].Subject.CommonName
-		if !cellName.MatchString(name) {
-			return Forbidden("certificate's common name %q is not a cell id: 1 to 63 characters of a-z, 0-9 and '-'", name)
+		cell := flows.CellID(state.PeerCertificates[0].Subject.CommonName)
+		if err := CheckCell(cell); err != nil {
+			return Forbidden("the certificate is not a cell's: %w", err)
 		}
-		c.Set(cellKey, flows.CellID(name))
+		c.Set(cellKey, cell)
 		return next(c)
 	}
 }

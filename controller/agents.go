@@ -5,26 +5,14 @@ import (
 	"context"
 	"crypto/rand"
 	"net/netip"
-	"regexp"
 
 	"github.com/weft-sdn/weft/api"
 	"github.com/weft-sdn/weft/flows"
 )
 
-// cellID is what may be the common name of a cell's certificate.
-var cellID = regexp.MustCompile(`^[a-z0-9-]{1,63}$`)
-
-// ValidCell reports what is wrong with a cell id.
-func ValidCell(cell flows.CellID) error {
-	if !cellID.MatchString(string(cell)) {
-		return api.Invalid("cell id %.80q: want 1 to 63 of a-z, 0-9 and '-' (it is the common name of the cell's certificate)", string(cell))
-	}
-	return nil
-}
-
 // Lease gives the cell its overlay subnet, the same one each time.
 func (c *Controller) Lease(ctx context.Context, cell flows.CellID, req api.LeaseRequest) (api.Lease, error) {
-	if err := ValidCell(cell); err != nil {
+	if err := api.CheckCell(cell); err != nil {
 		return api.Lease{}, err
 	}
 	vtep, err := c.checkVTEP(req.VTEP)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 
+	"github.com/weft-sdn/weft/api"
 	"github.com/weft-sdn/weft/controller"
 	"github.com/weft-sdn/weft/flows"
 )
@@ -87,7 +88,7 @@ func (l leaseBody) peer() (flows.Peer, error) {
 		return flows.Peer{}, fmt.Errorf("vtep %q: not an IPv4 address", l.VTEP)
 	}
 	cell := flows.CellID(l.Cell)
-	if err := controller.ValidCell(cell); err != nil {
+	if err := api.CheckCell(cell); err != nil {
 		return flows.Peer{}, err
 	}
 	return flows.Peer{Cell: cell, VTEP: vtep, Lease: subnet}, nil

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/weft-sdn/weft/controller"
+	"github.com/weft-sdn/weft/api"
 	"github.com/weft-sdn/weft/flows"
 )
 
@@ -130,7 +130,7 @@ func (r Request) validate() error {
 		}
 	}
 	for _, cell := range r.Cells {
-		if err := controller.ValidCell(cell.ID); err != nil {
+		if err := api.CheckCell(cell.ID); err != nil {
 			faults = append(faults, err)
 		}
 		if reserved[cell.ID] {
