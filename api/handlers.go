@@ -128,12 +128,6 @@ func (s *external) wait(c echo.Context, revision Revision, wait Wait) error {
 	return c.Blob(http.StatusAccepted, jsonType, []byte(encode(late)))
 }
 
-// revisionOf reads the revision of a write's answer, 0 if it has none.
-func revisionOf(h http.Header) Revision {
-	n, _ := strconv.ParseUint(h.Get(revisionHeader), 10, 64)
-	return Revision(n)
-}
-
 func (s *external) listTags(c echo.Context) error {
 	groups, err := s.Policies.Groups(c.Request().Context())
 	if err != nil {

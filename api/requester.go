@@ -1,0 +1,117 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"unicode"
+)
+
+// requester makes JSON requests and turns failures back into kinds.
+type requester struct {
+	base  string
+	token string // "" for none
+	http  *http.Client
+}
+
+// do sends body as JSON, unless it is nil, and decodes the answer, unless it
+// is nil. It returns the answer's header.
+func (r *requester) do(ctx context.Context, method, path string, body, answer any) (http.Header, error) {
+	var content io.Reader
+	if body != nil {
+		b, err := json.Marshal(body)
+		if err != nil {
+			return nil, fmt.Errorf("encoding the request: %w", err)
+		}
+		content = bytes.NewReader(b)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, r.base+path, content)
+	if err != nil {
+		return nil, Invalid("address %q: %w", r.base, err)
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", jsonType)
+	}
+	if r.token != "" {
+		req.Header.Set("Authorization", "Bearer "+r.token)
+	}
+	resp, err := r.http.Do(req)
+	if err != nil {
+		return nil, unreachable(r.base, err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode >= 300 {
+		return nil, readError(resp)
+	}
+	if answer == nil {
+		_, err := io.Copy(io.Discard, io.LimitReader(resp.Body, maxBodyBytes))
+		return resp.Header, err
+	}
+	if err := json.NewDecoder(resp.Body).Decode(answer); err != nil {
+		return nil, fmt.Errorf("%s answered %s with something that is not the JSON expected: %w", r.base, path, err)
+	}
+	return resp.Header, nil
+}
+
+// readError turns an answer back into the error that the server had.
+func readError(resp *http.Response) error {
+	text, _ := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
+	e := &Error{
+		Kind:   Kind(resp.Header.Get(kindHeader)),
+		Text:   strings.TrimSpace(string(text)),
+		Detail: resp.Header.Get(detailHeader),
+	}
+	var body struct {
+		Error string `json:"error"`
+	}
+	if json.Unmarshal(text, &body) == nil && body.Error != "" {
+		e.Text = body.Error
+	}
+	if e.Text == "" {
+		e.Text = resp.Status
+	}
+	e.Text = strings.Map(func(r rune) rune { // it may end on a terminal
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, e.Text)
+	if e.Kind == "" {
+		e.Kind = kindOfStatus(resp.StatusCode)
+	}
+	return e
+}
+
+// unreachable makes a transport's failure an Unavailable, unless the caller gave up.
+func unreachable(base string, err error) error {
+	if errors.Is(err, context.Canceled) {
+		return err
+	}
+	var urlErr *url.Error
+	if errors.As(err, &urlErr) {
+		err = urlErr.Err // without the URL, which is named once
+	}
+	return Unavailable("no answer from %s: %w", base, err)
+}
+
+// wrap says what was being done; nil stays nil.
+func wrap(doing string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", doing, err)
+}
+
+// normalizeURL completes an address that lacks its scheme.
+func normalizeURL(address, scheme string) string {
+	if !strings.Contains(address, "://") {
+		address = scheme + address
+	}
+	return strings.TrimRight(address, "/")
+}
