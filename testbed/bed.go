@@ -8,7 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"sync/atomic"
+	"sync"
 	"syscall"
 
 	"github.com/weft-sdn/weft/api"
@@ -50,7 +50,8 @@ type world struct {
 	cells      []*cell
 	client     *api.Client
 	token      string
-	serial     atomic.Uint64 // numbers containers
+	mu         sync.Mutex     // guards numbers
+	numbers    map[string]int // of the last container of each name
 }
 
 // The underlay. Cell n has the address 172.31.0.n.
@@ -89,7 +90,7 @@ func Start(o Options) (*Bed, error) {
 }
 
 func newWorld(o Options) (*world, error) {
-	w := &world{dir: o.Dir, bin: o.Bin, progress: o.Progress}
+	w := &world{dir: o.Dir, bin: o.Bin, progress: o.Progress, numbers: map[string]int{}}
 	if w.dir == "" {
 		w.dir = "/run/weft-testbed"
 	}
@@ -146,6 +147,10 @@ func (w *world) build(cells int) error {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 		w.cells = append(w.cells, c)
+		// One after the other, so that cell-2 has the second lease.
+		if err := c.awaitListed(func(api.Cell) bool { return true }); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
 	}
 	for _, c := range w.cells {
 		if err := c.awaitConnected(); err != nil {

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/containernetworking/plugins/pkg/ns"
+
+	"github.com/weft-sdn/weft/api"
 )
 
 // cell is a cell as all tests share it.
@@ -80,20 +82,27 @@ func (c *cell) startAgent() (err error) {
 }
 
 // awaitConnected returns when the controller lists the cell as connected and
-// its switch as holding a table: the subnet file is there then, too.
+// weft-cni can attach containers to it.
 func (c *cell) awaitConnected() error {
+	return c.awaitListed(func(listed api.Cell) bool {
+		_, err := c.lease()
+		return listed.Connected && err == nil
+	})
+}
+
+// awaitListed returns when the controller lists the cell, as wanted.
+func (c *cell) awaitListed(wanted func(api.Cell) bool) error {
 	return await(60*time.Second, c.agent, func() error {
 		cells, err := c.w.client.Cells(background())
 		if err != nil {
 			return err
 		}
 		for _, listed := range cells {
-			if listed.Cell == c.name && listed.Connected {
-				_, err := c.lease()
-				return err
+			if listed.Cell == c.name && wanted(listed) {
+				return nil
 			}
 		}
-		return fmt.Errorf("the controller does not list %s as connected", c.name)
+		return fmt.Errorf("the controller does not list %s, or not yet as it should be: %+v", c.name, cells)
 	})
 }
 

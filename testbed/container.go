@@ -55,6 +55,14 @@ func (b *Bed) appID(app string) string {
 	return strings.ReplaceAll(b.Name(), "/", ".") + "." + app
 }
 
+// number makes a container id of the name: cats-1, cats-2 …
+func (w *world) number(name string) string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.numbers[name]++
+	return fmt.Sprintf("%s-%d", name, w.numbers[name])
+}
+
 // Network is what one attachment's network configuration says; zero fields
 // have the bed's values.
 type Network struct {
@@ -69,7 +77,7 @@ type Network struct {
 func (c *Cell) TryConfig(n Network) (*Container, error) {
 	id := n.ID
 	if id == "" {
-		id = fmt.Sprintf("%s-%d", cmp.Or(n.App[strings.LastIndex(n.App, ".")+1:], "anonymous"), c.w.serial.Add(1))
+		id = c.w.number(cmp.Or(n.App[strings.LastIndex(n.App, ".")+1:], "anonymous"))
 	}
 	container := &Container{ID: id, App: n.App, Cell: c, services: map[string]*Service{}}
 	var err error

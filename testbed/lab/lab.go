@@ -74,7 +74,9 @@ func RunTests(m interface{ Run() int }, limit time.Duration) int {
 		fmt.Fprintln(os.Stderr, "lab: find the working directory:", err)
 		return 1
 	}
-	err = Run(context.Background(), Job{Args: append([]string{self}, os.Args[1:]...), Dir: dir, Limit: limit})
+	ctx, cancel := context.WithCancelCause(context.Background())
+	go func() { cancel(parentEnds()) }()
+	err = Run(ctx, Job{Args: append([]string{self}, os.Args[1:]...), Dir: dir, Limit: limit})
 	var exit *ExitError
 	switch {
 	case err == nil:
@@ -86,17 +88,28 @@ func RunTests(m interface{ Run() int }, limit time.Duration) int {
 	return 1
 }
 
+// parentEnds returns when our parent has: go test, killed, leaves its test
+// binaries running.
+func parentEnds() error {
+	for parent := os.Getppid(); os.Getppid() == parent; {
+		time.Sleep(500 * time.Millisecond)
+	}
+	return errors.New("the parent process has ended")
+}
+
 // KernelHasOpenvswitch reports whether this kernel can run Open vSwitch's
 // kernel datapath with VXLAN tunnels, loading the modules if it offers them.
 func KernelHasOpenvswitch() bool {
 	if os.Geteuid() != 0 {
 		return false
 	}
-	if err := exec.Command("modprobe", "-q", "-a", "openvswitch", "vport_vxlan").Run(); err != nil {
-		return false // absent, or not ours to load: a container without the capability
+	// It may fail because they are built in; or absent, or not ours to load.
+	modprobe := exec.Command("modprobe", "-q", "-a", "openvswitch", "vport_vxlan").Run()
+	if _, err := netlink.GenlFamilyGet("ovs_datapath"); err != nil {
+		return false
 	}
-	_, err := netlink.GenlFamilyGet("ovs_datapath")
-	return err == nil
+	_, err := os.Stat("/sys/module/vport_vxlan")
+	return modprobe == nil || err == nil
 }
 
 // CacheDir is where the lab keeps its kernel: weft-lab in the user's cache.

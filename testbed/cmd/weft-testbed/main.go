@@ -8,7 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 	"time"
 
@@ -61,6 +63,11 @@ func command() *cobra.Command {
 			},
 		},
 		benchCommand(),
+		&cobra.Command{
+			Use: "exec PROGRAM [ARGUMENT...]", Args: cobra.MinimumNArgs(1), DisableFlagParsing: true,
+			Short: "run any program of this machine on the lab's kernel",
+			RunE:  execInLab,
+		},
 		testCommand("test", "run all tests and count them", unit, endToEnd),
 		testCommand("unit", "run the tests that need no lab", unit),
 		testCommand("e2e", "run the end-to-end tests on three cells", endToEnd),
@@ -85,4 +92,19 @@ func inLab(job lab.Job, inside func() error) func(*cobra.Command, []string) erro
 		job.Args = append([]string{self}, os.Args[1:]...)
 		return lab.Run(c.Context(), job)
 	}
+}
+
+func execInLab(c *cobra.Command, args []string) error {
+	program, err := exec.LookPath(args[0])
+	if err != nil {
+		return fmt.Errorf("find the program: %w", err)
+	}
+	if program, err = filepath.Abs(program); err != nil {
+		return fmt.Errorf("find the program: %w", err)
+	}
+	dir, err := os.Getwd()
+	if err != nil {
+		return fmt.Errorf("find the working directory: %w", err)
+	}
+	return lab.Run(c.Context(), lab.Job{Args: append([]string{program}, args[1:]...), Dir: dir})
 }

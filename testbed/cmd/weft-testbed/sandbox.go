@@ -36,14 +36,14 @@ func runSandbox(c *cobra.Command, args []string) error {
 	return inLab(job, sandbox)(c, args)
 }
 
-// sandboxHelp is shown before the prompt. Its arguments are addresses.
+// sandboxHelp is shown before the prompt.
 const sandboxHelp = `
-Three cells are up. Containers: cats-1 (%s, cell-1), cats-2 (%s, cell-3) and dogs-3 (%s, cell-2).
+Three cells are up. Containers: cats-1 on cell-1, dogs-1 on cell-2, cats-2 on cell-3.
 All answer what they are sent on tcp/8080 and udp/8080. Try:
 
-  reach cats-1 %[3]s 8080                           denied: no policy
+  reach cats-1 dogs-1 8080                          no answer: no policy
   weft allow-access cats dogs --protocol tcp --port 8080 --wait
-  reach cats-1 %[3]s 8080                           answers
+  reach cats-1 dogs-1 8080                          answers
   weft cells; weft endpoints; weft groups; weft list-access
   cell 2 ovs-ofctl --names dump-flows br-weft       any command on a cell
   cell 2 ovs-vsctl show
@@ -54,22 +54,25 @@ exit ends the sandbox; nothing of it stays.
 
 `
 
-// sandboxShell is the shell's start-up file. %s is the bed's folder.
+// sandboxShell is the shell's start-up file.
 const sandboxShell = `PS1='weft sandbox # '
 cell() { local n=$1; shift; ip netns exec cell-$n env OVS_RUNDIR=$WEFT_TESTBED/cell-$n/ovs "$@"; }
-reach() { echo "hello from $1" | ip netns exec "$1" busybox nc -w 2 "$2" "$3" || echo "$2 port $3: no answer"; }
+address() { ip -n "$1" -4 -o address show dev eth0 | awk '{ sub("/.*", "", $4); print $4 }'; }
+reach() { echo "hello from $1" | ip netns exec "$1" busybox nc -w 2 "$(address "$2")" "$3" || echo "$2 port $3: no answer"; }
 capture() { tcpdump -nn -l -i underlay udp port 4789 "$@"; }
 `
 
 func sandbox() error {
 	n := &narrator{start: time.Now()}
-	return n.play(func() {
+	script := os.Getenv(envScript)
+	var ended error // of the shell
+	err := n.play(func() {
 		shared, err := testbed.Start(testbed.Options{Progress: n})
 		if err != nil {
 			n.Fatalf("%v", err)
 		}
 		bed := shared.For(n)
-		all := []*testbed.Container{bed.Cell(1).Run("cats"), bed.Cell(3).Run("cats"), bed.Cell(2).Run("dogs")}
+		all := []*testbed.Container{bed.Cell(1).Run("cats"), bed.Cell(2).Run("dogs"), bed.Cell(3).Run("cats")}
 		for _, c := range all {
 			c.Serve("tcp/8080")
 			c.Serve("udp/8080")
@@ -79,16 +82,23 @@ func sandbox() error {
 			n.Fatalf("%v", err)
 		}
 		shell := exec.Command("bash", "--noprofile", "--rcfile", rc, "-i")
-		if script := os.Getenv(envScript); script != "" {
+		if script != "" {
 			shell = exec.Command("bash", "--noprofile", "-c", ". "+rc+"\n"+script)
 		} else {
-			fmt.Printf(sandboxHelp, all[0].IP, all[1].IP, all[2].IP)
+			fmt.Print(sandboxHelp)
 		}
 		shell.Env = append(append(os.Environ(), bed.Environment()...), "WEFT_TESTBED="+bed.Dir())
 		shell.Stdin, shell.Stdout, shell.Stderr = os.Stdin, os.Stdout, os.Stderr
-		var exit *exec.ExitError
-		if err := shell.Run(); err != nil && (!errors.As(err, &exit) || os.Getenv(envScript) != "") {
-			n.Fatalf("shell: %v", err) // a person's last command may fail, a script may not
-		}
+		ended = shell.Run()
 	})
+	var exit *exec.ExitError
+	switch {
+	case err != nil:
+		return err
+	case errors.As(ended, &exit) && script == "":
+		return nil // a person's last command may fail, a script may not
+	case exit != nil:
+		return &lab.ExitError{Code: exit.ExitCode()}
+	}
+	return ended
 }

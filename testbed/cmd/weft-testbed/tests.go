@@ -8,7 +8,9 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -26,7 +28,7 @@ var (
 // lab needs both CPUs for itself, and ends with one line of counts.
 func testCommand(name, short string, suites ...suite) *cobra.Command {
 	return &cobra.Command{Use: name, Short: short, Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error {
-		t := tally{out: os.Stdout, output: map[string][]string{}}
+		t := tally{out: os.Stdout, output: map[string][]string{}, failures: map[string]int{}}
 		start := time.Now()
 		for _, s := range suites {
 			if err := s.run(c.Context(), &t); err != nil {
@@ -50,8 +52,12 @@ func (s suite) run(ctx context.Context, t *tally) error {
 	}
 	cmd := exec.CommandContext(ctx, "go", append([]string{"test", "-json", "-count=1", "-timeout=10m"}, packages...)...)
 	cmd.Stderr = os.Stderr
-	// On our end, ask rather than kill: go test ends the tests, and they the lab.
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	// A group of its own, so that one signal reaches go test and the tests, which
+	// end the lab. The parent-death signal belongs to this thread.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
 	cmd.WaitDelay = 10 * time.Second
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -92,6 +98,7 @@ type tally struct {
 	passed, failed, skipped int
 	out                     io.Writer
 	output                  map[string][]string // of tests and packages that have not ended
+	failures                map[string]int      // by package
 }
 
 // event is a line of go test -json; see go doc test2json.
@@ -146,6 +153,7 @@ func (t *tally) end(e event, output string) {
 		t.skipped++
 	default:
 		t.failed++
+		t.failures[e.Package]++
 	}
 	fmt.Fprint(t.out, output)
 }
@@ -158,7 +166,7 @@ func (t *tally) endPackage(e event, output string) {
 		fmt.Fprintf(t.out, "ok   %-60s %6.1f s\n", e.Package, e.Elapsed)
 	case "fail":
 		fmt.Fprintf(t.out, "FAIL %-60s %6.1f s\n%s", e.Package, e.Elapsed, output)
-		if !strings.Contains(output, "FAIL\n") || strings.Contains(output, "panic:") || strings.Contains(output, "lab") {
+		if t.failures[e.Package] == 0 {
 			t.failed++
 		}
 	}
