@@ -97,10 +97,13 @@ func (o ofctl) run(ctx context.Context, input *strings.Reader, args ...string) (
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	err := cmd.Run()
+	if err != nil && ctx.Err() != nil {
+		return nil, fmt.Errorf("%s: the switch does not answer: is ovs-vswitchd, or ovsdb-server, stuck? %w", o.program, ctx.Err())
+	}
 	var failed *exec.ExitError
 	if errors.As(err, &failed) {
 		failed.Stderr = stderr.Bytes()
-		return nil, fmt.Errorf("%s: %s: %w", o.program, strings.TrimSpace(stderr.String()), failed)
+		return nil, fmt.Errorf("%s: %w", strings.TrimSpace(stderr.String()), failed)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("run %s: %w", o.program, err)

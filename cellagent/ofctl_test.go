@@ -1,10 +1,14 @@
 package cellagent_test
 
 import (
+	"context"
 	"errors"
+	"net"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/weft-sdn/weft/cellagent"
 	"github.com/weft-sdn/weft/flows"
@@ -49,5 +53,20 @@ func TestSwitchAppliesAllOrNothing(t *testing.T) {
 	var refused *cellagent.RefusedError
 	if err := sw.Apply(t.Context(), want, nil); err == nil || errors.As(err, &refused) {
 		t.Errorf("without ovs-vswitchd: %v, want an error that is no refusal", err)
+	}
+}
+
+// TestSwitchThatHangsIsSaid: not only that ovs-ofctl was killed.
+func TestSwitchThatHangsIsSaid(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "br-weft.mgmt")
+	listener, err := net.Listen("unix", socket) // nobody accepts
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if _, err := cellagent.NewSwitch("ovs-ofctl", socket).DumpFlows(ctx); err == nil || !strings.Contains(err.Error(), "the switch does not answer") {
+		t.Errorf("got %v", err)
 	}
 }
