@@ -71,6 +71,7 @@ state_dir: %[6]s/agent
 subnet_file: %[6]s/subnet.json
 socket: %[6]s/agent.sock
 log_level: debug
+reconcile_interval: 8s
 `, c.name, c.vtep, controllerAddress.Addr(), internalPort, c.w.pki, c.dir, bridgeName)
 	return os.WriteFile(c.path("weft-agent.yaml"), []byte(config), 0o644)
 }

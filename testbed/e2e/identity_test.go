@@ -9,6 +9,27 @@ import (
 	"github.com/weft-sdn/weft/testbed"
 )
 
+// The identity comes from Garden's metadata or, with runtimes that have none,
+// from CNI_ARGS or the network configuration. A container without any reaches
+// nobody and is reached by nobody.
+func TestIdentityOfEveryRuntime(t *testing.T) {
+	bed := bed(t)
+	cell := bed.Cell(1)
+	garden := cell.Run("app")
+	named := map[string]any{"app": garden.App}
+	var same []*testbed.Container
+	for _, n := range []testbed.Network{{Args: [][2]string{{"WEFT_APP", garden.App}}}, {Change: named}, {}} {
+		c, err := cell.TryConfig(n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		same = append(same, c)
+	}
+	none := same[2]
+	bed.Allow(garden, garden, "tcp/8080")
+	bed.Matrix("tcp/8080", append(same, garden), func(from, to *testbed.Container) bool { return from != none && to != none })
+}
+
 // Two apps without a policy that both send at once never reach each other,
 // although each cell's connection tracker then holds the connection.
 func TestSimultaneousSendersStayApart(t *testing.T) {

@@ -47,16 +47,16 @@ func TestControllerRestart(t *testing.T) {
 		before = append(before, c.Snapshot())
 	}
 
-	bed.Allow(front, back, "tcp/9999") // acknowledged, and then at once:
+	bed.Allow(back, front, "tcp/9999") // acknowledged, and then at once:
 	bed.KillController()
-	bed.Reaches(front, back, "tcp/9999")
+	bed.Reaches(back, front, "tcp/9999")
 	bed.StartController()
 	for _, c := range bed.Cells() {
 		c.AwaitConnected()
 	}
-	bed.Reaches(front, back, "tcp/9999")
-	bed.Deny(front, back, "tcp/9999")
-	bed.Blocked(front, back, "tcp/9999")
+	bed.Reaches(back, front, "tcp/9999")
+	bed.Deny(back, front, "tcp/9999")
+	bed.Blocked(back, front, "tcp/9999")
 	for _, s := range before {
 		s.Untouched()
 	}
@@ -75,6 +75,12 @@ func TestSwitchRepair(t *testing.T) {
 	bed.Cell(3).RestartVswitchd()
 	if err := bed.Eventually(20*time.Second, before.SameFlows); err != nil {
 		t.Errorf("after a restart of ovs-vswitchd: %v", err)
+	}
+	bed.Reaches(front, back, "tcp/8080")
+
+	bed.Cell(3).WipeFlows()
+	if err := bed.Eventually(20*time.Second, before.SameFlows); err != nil {
+		t.Errorf("after all flows were deleted: %v", err)
 	}
 	bed.Reaches(front, back, "tcp/8080")
 }
