@@ -109,7 +109,11 @@ func (c *Client) connect(ctx context.Context) (client.Client, error) {
 	// Of the three methods this is the newest one at which libovsdb reports an
 	// update that does not fit its cache, and disconnects.
 	monitor.Method = rfc7047.ConditionalMonitorRPC
-	if _, err := session.Monitor(ctx, monitor); err != nil {
+	// A canceled Monitor reads the reply that is arriving (libovsdb 0.8.1): it
+	// may only run out of time.
+	patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), connectTimeout)
+	defer cancel()
+	if _, err := session.Monitor(patience, monitor); err != nil {
 		session.Close()
 		return nil, err
 	}
