@@ -19,7 +19,7 @@ type Datagram struct {
 	Src, Dst       netip.AddrPort
 }
 
-// From makes the honest datagram from one container to another's service.
+// Datagram makes the honest datagram from one container to another's service.
 func (c *Container) Datagram(to *Container, port uint16) Datagram {
 	return Datagram{
 		SrcMAC: flows.MACOf(c.IP), DstMAC: flows.GatewayMAC,
