@@ -20,7 +20,7 @@ type Config struct {
 	OVSDB      string `json:"ovsdb"`      // ovsdb-server; default unix:/run/openvswitch/db.sock
 	Bridge     string `json:"bridge"`     // default br-weft
 	SubnetFile string `json:"subnetFile"` // the cell's lease; default /run/weft/subnet.json
-	DataDir    string `json:"dataDir"`    // address reservations; default /var/lib/weft/addresses
+	DataDir    string `json:"dataDir"`    // address reservations; default /run/weft/addresses
 	App        string `json:"app"`        // identity of containers that bring none
 	MTU        int    `json:"mtu"`        // bytes; 0: the lease's, and never more than that
 	Ready      string `json:"readyTimeout"`
@@ -61,7 +61,7 @@ func ParseConfig(stdin []byte) (Config, error) {
 func parsePlaces(stdin []byte) (Config, error) {
 	c := Config{
 		OVSDB: "unix:/run/openvswitch/db.sock", Bridge: "br-weft", SubnetFile: "/run/weft/subnet.json",
-		DataDir: "/var/lib/weft/addresses", Ready: "8s",
+		DataDir: "/run/weft/addresses", Ready: "8s",
 	}
 	if err := json.Unmarshal(stdin, &c); err != nil {
 		return Config{}, undecodable(stdin, err)

@@ -70,7 +70,7 @@ func TestEveryKeyHasADefault(t *testing.T) {
 	}
 	a, err := Plan(Invocation{Container: "c", IfName: "eth0", NetNS: "/n"}, conf, lease())
 	if err != nil || conf.OVSDB != "unix:/run/openvswitch/db.sock" || conf.SubnetFile != "/run/weft/subnet.json" ||
-		conf.DataDir != "/var/lib/weft/addresses" || conf.ReadyTimeout.String() != "8s" || a.Bridge != "br-weft" || a.MTU != 1450 || a.App != "" {
+		conf.DataDir != "/run/weft/addresses" || conf.ReadyTimeout.String() != "8s" || a.Bridge != "br-weft" || a.MTU != 1450 || a.App != "" {
 		t.Errorf("plan %+v of %+v, error %v", a, conf, err)
 	}
 }
