@@ -16,7 +16,7 @@ func many(n int) flows.Table {
 		rules[i] = flows.Rule{Policy: flows.PolicyID(i + 1), From: flows.GroupID(200 + i/30000), To: 102, Protocol: flows.TCP,
 			Ports: flows.PortRange{First: port, Last: port}}
 	}
-	return flows.Table(flows.PolicyFragment(102, rules).Flows)
+	return flows.Table(flows.PolicyFragment(102, rules).Flows)[:n] // without the last of the flows for ICMP errors
 }
 
 func benchSwitch(b *testing.B) cellagent.Switch {
@@ -53,9 +53,6 @@ func BenchmarkApplyDelta(b *testing.B) {
 // ovs-vswitchd, until it has answered.
 func BenchmarkApplyTable10k(b *testing.B) {
 	sw, table := benchSwitch(b), many(10000)
-	if len(table) != 10000 {
-		b.Fatalf("%d flows", len(table))
-	}
 	for b.Loop() {
 		if err := sw.Apply(b.Context(), table, nil); err != nil {
 			b.Fatal(err)
