@@ -1,15 +1,14 @@
 package testbed
 
 import (
-	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
-	"net"
-	"net/http"
 	"strings"
 	"time"
 
+	"github.com/weft-sdn/weft/cellagent"
 	"github.com/weft-sdn/weft/flows"
 )
 
@@ -69,21 +68,17 @@ func (c *cell) ofport(of *Container) string {
 // agentStatus asks the agent on its socket: its revision, errors and the
 // difference of what it wants and what the switch has.
 func (c *cell) agentStatus() string {
-	client := http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, "unix", c.path("agent.sock"))
-		}}}
-	defer client.CloseIdleConnections()
-	response, err := client.Get("http://agent/status")
+	ctx, cancel := context.WithTimeout(background(), 10*time.Second)
+	defer cancel()
+	status, err := cellagent.FetchStatus(ctx, c.path("agent.sock"))
 	if err != nil {
 		return fmt.Sprintf("no answer: %v\n%s", err, c.agent.lastLines(20))
 	}
-	defer response.Body.Close()
-	var body bytes.Buffer
-	if _, err := body.ReadFrom(response.Body); err != nil {
+	text, err := json.MarshalIndent(status, "", "  ")
+	if err != nil {
 		return err.Error()
 	}
-	return body.String()
+	return string(text)
 }
 
 // logs returns the ends of the logs of the controller and of every agent.

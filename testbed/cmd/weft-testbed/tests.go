@@ -35,7 +35,7 @@ func testCommand(name, short string, suites ...suite) *cobra.Command {
 				return err
 			}
 		}
-		fmt.Printf("%d passed, %d failed, %d skipped in %.0f s\n", t.passed, t.failed, t.skipped, time.Since(start).Seconds())
+		fmt.Printf("took %.0f s\n%d passed, %d failed, %d skipped\n", time.Since(start).Seconds(), t.passed, t.failed, t.skipped)
 		if t.failed > 0 || t.skipped > 0 {
 			return fmt.Errorf("%d tests failed and %d were skipped; none may be", t.failed, t.skipped)
 		}
