@@ -41,12 +41,13 @@ func (b *builder) destinationRest(lease netip.Prefix, overlay []netip.Prefix) {
 	sender := origin.is(originContainer)
 	b.add(at(destinationNobody), []term{origin.is(originTunnel)}, drop)
 	b.add(at(destinationNobody), []term{sender, ipDestination(lease)}, drop)
-	networks := slices.Clone(overlay)
-	slices.SortFunc(networks, comparePrefixes)
+	networks := make([]netip.Prefix, len(overlay))
+	for i, network := range overlay {
+		networks[i] = network.Masked()
+	}
+	slices.SortFunc(networks, netip.Prefix.Compare)
 	for _, network := range slices.Compact(networks) {
 		b.add(at(destinationUnknown), []term{sender, ipDestination(network)}, drop)
 	}
 	b.add(at(destinationOutside), []term{sender, isIP}, gotoTable(TableEgress))
 }
-
-func comparePrefixes(a, b netip.Prefix) int { return a.Masked().Compare(b.Masked()) }

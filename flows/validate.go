@@ -18,17 +18,20 @@ func (c CellState) Validate() error {
 	if c.VNI == 0 || c.VNI >= 1<<24 {
 		fault("vni %d: must be 1 to %d", c.VNI, 1<<24-1)
 	}
-	if !c.Lease.IsValid() || !c.Lease.Addr().Is4() {
-		fault("lease %v: must be an IPv4 subnet", c.Lease)
+	if !isSubnet(c.Lease) || c.Lease.Contains(GatewayIP) {
+		fault("lease %v: must be an IPv4 subnet without the gateway %v", c.Lease, GatewayIP)
 	}
 	for _, network := range c.Overlay {
-		if !network.IsValid() || !network.Addr().Is4() {
+		if !isSubnet(network) {
 			fault("overlay %v: must be an IPv4 network", network)
 		}
 	}
 	c.validateLocal(fault)
 	c.validateRemote(fault)
 	for _, r := range c.Allow {
+		if r.Protocol != TCP && r.Protocol != UDP {
+			fault("policy %d: %v: must be tcp or udp", r.Policy, r.Protocol)
+		}
 		if r.Ports.First == 0 || r.Ports.First > r.Ports.Last {
 			fault("policy %d: ports %d to %d: must be 1 to 65535, in ascending order", r.Policy, r.Ports.First, r.Ports.Last)
 		}
@@ -38,6 +41,10 @@ func (c CellState) Validate() error {
 	}
 	return errors.Join(faults...)
 }
+
+// isSubnet refuses the whole of IPv4 too: OVS drops a match on /0, so what it
+// prints would differ from what was compiled.
+func isSubnet(p netip.Prefix) bool { return p.IsValid() && p.Addr().Is4() && p.Bits() > 0 }
 
 func (c CellState) validateLocal(fault func(string, ...any)) {
 	containers, ips, ports := map[string]bool{}, map[netip.Addr]bool{}, map[OFPort]bool{TunnelOFPort: true}
@@ -61,9 +68,9 @@ func (c CellState) validateRemote(fault func(string, ...any)) {
 		switch {
 		case p.Cell == "" || cells[p.Cell]:
 			fault("cell %q: cell ids must be there and differ", p.Cell)
-		case !p.VTEP.Is4() || vteps[p.VTEP]:
-			fault("cell %s: vtep %v: must be IPv4 and no other cell's", p.Cell, p.VTEP)
-		case !p.Lease.IsValid() || !p.Lease.Addr().Is4():
+		case !p.VTEP.Is4() || p.VTEP.IsUnspecified() || p.VTEP.IsMulticast() || vteps[p.VTEP]:
+			fault("cell %s: vtep %v: must be one IPv4 host's and no other cell's", p.Cell, p.VTEP)
+		case !isSubnet(p.Lease):
 			fault("cell %s: lease %v: must be an IPv4 subnet", p.Cell, p.Lease)
 		}
 		for _, other := range leases {
