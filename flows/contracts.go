@@ -11,7 +11,7 @@ var contracts = []Contract{
 		Reads:    []string{"in_port", "ip", "tun_id", "tun_src", "nw_src", "tun_gbp_id", "tun_gbp_flags"},
 		Writes:   []string{source.Name, origin.Name, applied.Name},
 		Why:      "identity is decided once, from the port or a believed tunnel header, before anything else looks at the packet",
-		Drop:     "unknown to us: an unknown port, the host, or the tunnel from a sender or inner source that no known cell has",
+		Drop:     "unknown to us: an unknown port, the host, or the tunnel from a sender or inner source that no known cell has.",
 	},
 	{
 		ID: TablePortsec, Name: "portsec", File: "portsec.go",
@@ -84,7 +84,7 @@ var contracts = []Contract{
 	{
 		ID: TableOutput, Name: "output", File: "output.go",
 		Question: "Deliver it, and remember the connection.",
-		Reads:    []string{"ip", class.Name, delivery.Name, source.Name, destination.Name, ofport.Name, vtep.Name, "nw_dst"},
+		Reads:    []string{"ct_state", "ip", class.Name, delivery.Name, source.Name, destination.Name, ofport.Name, vtep.Name, "nw_dst"},
 		Writes: []string{"eth_src", "eth_dst", "tun_id", "tun_gbp_id", "tun_gbp_flags", "tun_dst",
 			judged.Name, labelSource.Name, labelDestination.Name},
 		Tracks:  []string{"track", "commit"},

@@ -55,11 +55,11 @@ var (
 	isARP = term{at: atARP, field: word("arp")}
 	// fromHost is the bridge's own port, the host's end.
 	fromHost = term{at: atInPort, field: word("in_port=LOCAL")}
-	// tracked is the prerequisite of the connection's original tuple: without
-	// it OVS refuses ct_nw_proto and ct_tp_dst. A related packet has none: OVS
-	// looks it up as if it belonged to no protocol and port, whereas what it
-	// then caches does match the connection's other packets, unless -rel or
-	// +rel tells the two apart.
+	// tracked is a connection's own packet, and the prerequisite of its original
+	// tuple: without it OVS refuses ct_nw_proto and ct_tp_dst. A related packet
+	// (an ICMP error) has none: OVS looks it up as if it belonged to no protocol
+	// and port, whereas what it then caches does match the connection's other
+	// packets, unless -rel or +rel tells the two apart.
 	tracked = term{at: atCTState, needs: atIP, field: word("ct_state=-rel-inv+trk")}
 	related = term{at: atCTState, needs: atIP, field: word("ct_state=+rel-inv+trk")}
 	invalid = term{at: atCTState, needs: atIP, field: word("ct_state=+inv+trk")}

@@ -15,14 +15,19 @@ const outputEach = 100 // the cases exclude each other
 func (b *builder) output(vni VNI) {
 	at := stage{TableOutput, outputEach, BaseCookie(TableOutput)}
 	// ip is the prerequisite of copying from its destination address.
-	to := func(c, d uint32) []term { return []term{isIP, class.is(c).and(delivery.is(d))} }
+	to := func(c, d uint32, more ...term) []term {
+		return append(more, isIP, class.is(c).and(delivery.is(d)))
+	}
 	local := append(rewriteMACs(), ovs.OutputField(ofport.nxm()))
 
 	// Delivered here, so judged here.
 	allowed := []ovs.Action{
 		source.to(labelSource.nxm()), destination.to(labelDestination.nxm()), judged.set(1),
 	}
-	b.add(at, to(classOriginal, deliveryLocal), slices.Concat([]ovs.Action{commit(allowed...)}, local)...)
+	b.add(at, to(classOriginal, deliveryLocal, tracked), slices.Concat([]ovs.Action{commit(allowed...)}, local)...)
+	// An ICMP error is looked up as the connection that it is about, whoever
+	// sends it: committing it would write its sender's group into that entry.
+	b.add(at, to(classOriginal, deliveryLocal, related), local...)
 	b.add(at, to(classGlare, deliveryLocal), slices.Concat(turn(allowed...), local)...)
 	b.add(at, to(classReply, deliveryLocal), local...)
 	b.add(at, to(classElsewhere, deliveryLocal), local...)

@@ -23,8 +23,9 @@ var update = flag.Bool("update", false, "rewrite testdata/*.txtar from the compi
 // TestScenarios runs testdata/*.txtar: a cell's state, the table it compiles
 // to, and what a real switch does with packets, in order. A packet's line:
 //
-//	PORT [mac MAC] tcp|udp|icmp SRC[:PORT] > DST[:PORT] [FLAGS] => VERDICT
-//	PORT [mac MAC] arp SENDER asks TARGET => VERDICT
+//	PORT [mac MAC] tcp|udp|icmp|NUMBER SRC[:PORT] > DST[:PORT] [FLAGS] => VERDICT
+//	PORT [mac MAC] icmp SRC > DST about tcp|udp SRC:PORT > DST:PORT => VERDICT
+//	PORT [mac MAC] arp SENDER asks|tells TARGET => VERDICT
 //	PORT ipv6 => VERDICT
 //	cell VTEP [vni VNI] group GROUP [applied] tcp|udp|icmp … => VERDICT
 //
@@ -177,22 +178,31 @@ func (p *packetParser) frame(mac *MAC) []byte {
 		copy(frame, append([]byte{0x33, 0x33, 0, 0, 0, 1, 0xee, 0xee, 10, 255, 1, 2}, 0x86, 0xdd, 0x60))
 		return frame
 	case "arp":
-		sender, _, target := netip.MustParseAddr(p.next()), p.next(), netip.MustParseAddr(p.next())
+		sender, verb, target := netip.MustParseAddr(p.next()), p.next(), netip.MustParseAddr(p.next())
 		from := MACOf(sender)
 		if mac != nil {
 			from = *mac
 		}
-		return dummyovs.ARP{EthSrc: from, EthDst: MAC{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, Op: 1, SenderMAC: from, SenderIP: sender, TargetIP: target}.Bytes()
+		return dummyovs.ARP{EthSrc: from, EthDst: MAC{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, Op: map[string]uint16{"asks": 1, "tells": 2}[verb], SenderMAC: from, SenderIP: sender, TargetIP: target}.Bytes()
 	}
 	f := dummyovs.Frame{Protocol: map[string]uint8{"tcp": dummyovs.TCP, "udp": dummyovs.UDP, "icmp": dummyovs.ICMP}[kind], Payload: []byte("weft")}
 	if f.Protocol == 0 {
-		p.t.Fatalf("unknown kind %q: %s", kind, p.line)
+		number, err := strconv.ParseUint(kind, 10, 8)
+		if err != nil {
+			p.t.Fatalf("unknown kind %q: %s", kind, p.line)
+		}
+		f.Protocol = uint8(number)
 	}
 	f.Src, f.SrcPort = p.address()
 	p.skip(">")
 	f.Dst, f.DstPort = p.address()
 	if kind == "icmp" {
 		f.SrcPort = 8 << 8 // echo request
+	}
+	if p.skip("about") {
+		const ethernetHeader = 14
+		f.SrcPort = 3<<8 | 3 // port unreachable
+		f.Payload = p.frame(nil)[ethernetHeader:]
 	}
 	f.TCPFlags = dummyovs.SYN
 	if len(p.words) > 0 {
