@@ -3,6 +3,7 @@ package flows
 // Table classify: which port did it enter by, and so whose packet is it?
 
 const (
+	classifyTagged = 110 // a VLAN tag, from wherever
 	classifyKnown  = 100 // a container of ours, or a cell we know
 	classifyRefuse = 50  // the tunnel and the host: what no flow above knows
 )
@@ -27,9 +28,12 @@ func (b *builder) classifyPeer(vni VNI, peer Peer) {
 }
 
 // classifyRest counts what comes by the tunnel from nobody we know, and what
-// the host sends, apart from packets of ports that are not yet an endpoint.
+// the host sends, apart from packets of ports that are not yet an endpoint. A
+// VLAN tag must be refused by name: a match on IPv4 or ARP looks behind it,
+// and what passes would be delivered with the tag.
 func (b *builder) classifyRest() {
-	at := stage{TableClassify, classifyRefuse, BaseCookie(TableClassify)}
-	b.add(at, []term{inPort(TunnelOFPort)}, drop)
-	b.add(at, []term{fromHost}, drop)
+	at := func(priority uint16) stage { return stage{TableClassify, priority, BaseCookie(TableClassify)} }
+	b.add(at(classifyTagged), []term{tagged}, drop)
+	b.add(at(classifyRefuse), []term{inPort(TunnelOFPort)}, drop)
+	b.add(at(classifyRefuse), []term{fromHost}, drop)
 }

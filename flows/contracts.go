@@ -8,10 +8,10 @@ var contracts = []Contract{
 		ID: TableClassify, Name: "classify", File: "classify.go",
 		Question: "Which port did it enter by, and so whose packet is it?",
 		Next:     []TableID{TablePortsec, TableConntrack},
-		Reads:    []string{"in_port", "ip", "tun_id", "tun_src", "nw_src", "tun_gbp_id", "tun_gbp_flags"},
+		Reads:    []string{"in_port", "vlan_tci", "ip", "tun_id", "tun_src", "nw_src", "tun_gbp_id", "tun_gbp_flags"},
 		Writes:   []string{source.Name, origin.Name, applied.Name},
 		Why:      "identity is decided once, from the port or a believed tunnel header, before anything else looks at the packet",
-		Drop:     "unknown to us: an unknown port, the host, or the tunnel from a sender or inner source that no known cell has.",
+		Drop:     "unknown to us: an unknown port, the host, or the tunnel from a sender or inner source that no known cell has. (The flow at the top counts VLAN tags.)",
 	},
 	{
 		ID: TablePortsec, Name: "portsec", File: "portsec.go",

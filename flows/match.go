@@ -35,6 +35,7 @@ const (
 	atTunID
 	atTunSrc
 	atInPort
+	atVLAN
 	atDLSrc
 	atNWSrc
 	atNWDst
@@ -55,6 +56,8 @@ var (
 	isARP = term{at: atARP, field: word("arp")}
 	// fromHost is the bridge's own port, the host's end.
 	fromHost = term{at: atInPort, field: word("in_port=LOCAL")}
+	// tagged is any 802.1Q or 802.1ad tag, of whatever VLAN and priority.
+	tagged = term{at: atVLAN, field: word("vlan_tci=0x1000/0x1000")}
 	// tracked is a connection's own packet, and the prerequisite of its original
 	// tuple: without it OVS refuses ct_nw_proto and ct_tp_dst. A related packet
 	// (an ICMP error) has none: OVS looks it up as if it belonged to no protocol

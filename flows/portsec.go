@@ -5,8 +5,8 @@ package flows
 const portsecOwn = 100 // the container's own addresses
 
 // portsec lets a container send IPv4 and ARP from its own addresses and
-// nothing else: no other MAC, no other address, no IPv6, no VLAN tag, no
-// unknown ethertype.
+// nothing else: no other MAC, no other address, no IPv6, no unknown ethertype.
+// VLAN tags are refused in classify.
 func (b *builder) portsec(ep Endpoint) {
 	at := stage{TablePortsec, portsecOwn, EndpointCookie(ep.IP)}
 	port, mac := inPort(ep.OFPort), etherSource(MACOf(ep.IP).String())

@@ -23,11 +23,11 @@ var update = flag.Bool("update", false, "rewrite testdata/*.txtar from the compi
 // TestScenarios runs testdata/*.txtar: a cell's state, the table it compiles
 // to, and what a real switch does with packets, in order. A packet's line:
 //
-//	PORT [mac MAC] tcp|udp|icmp|NUMBER SRC[:PORT] > DST[:PORT] [FLAGS] => VERDICT
-//	PORT [mac MAC] icmp SRC > DST about tcp|udp SRC:PORT > DST:PORT => VERDICT
-//	PORT [mac MAC] arp SENDER asks|tells TARGET => VERDICT
+//	PORT [mac MAC] [vlan] tcp|udp|icmp|NUMBER SRC[:PORT] > DST[:PORT] [FLAGS] => VERDICT
+//	PORT [mac MAC] [vlan] icmp SRC > DST about tcp|udp SRC:PORT > DST:PORT => VERDICT
+//	PORT [mac MAC] [vlan] arp SENDER asks|tells TARGET => VERDICT
 //	PORT ipv6 => VERDICT
-//	cell VTEP [vni VNI] group GROUP [applied] tcp|udp|icmp … => VERDICT
+//	cell VTEP [vni VNI] group GROUP [applied] [vlan] tcp|udp|icmp … => VERDICT
 //
 // "policies none" or "policies 7 8" leaves only these in force; "forget" makes
 // the switch forget all connections; lines with # are for the reader.
@@ -173,6 +173,9 @@ func (p *packetParser) frame(mac *MAC) []byte {
 	p.t.Helper()
 	kind := p.next()
 	switch kind {
+	case "vlan":
+		frame := p.frame(mac)
+		return slices.Concat(frame[:12], []byte{0x81, 0x00, 0x00, 0x05}, frame[12:])
 	case "ipv6":
 		frame := make([]byte, 14+40)
 		copy(frame, append([]byte{0x33, 0x33, 0, 0, 0, 1, 0xee, 0xee, 10, 255, 1, 2}, 0x86, 0xdd, 0x60))
