@@ -116,9 +116,11 @@ type result struct {
 	Result   string         `json:"result"` // "allowed" or "removed"
 	Policy   api.PolicyBody `json:"policy"`
 	Revision uint64         `json:"revision"`
-	Applied  bool           `json:"applied"`           // every affected cell confirmed; false if not asked to wait
+	Applied  bool           `json:"applied"`           // every cell that was waited for confirmed; false if not asked to wait
 	WaitedMS *float64       `json:"waited_ms"`         // null if not asked to wait
 	Pending  []string       `json:"pending,omitempty"` // cells that had not confirmed at the timeout
+
+	waitedFor string // "connected cells", or "cells" if others were waited for too
 }
 
 // errPending makes the exit status tell that not every cell confirmed in time.
@@ -145,7 +147,10 @@ func (a *access) run(ctx context.Context, out io.Writer, args []string, v verb) 
 	r := result{Result: v.past, Policy: policy, Revision: uint64(change.Revision), Pending: change.Pending}
 	if wait.For != api.WaitNone {
 		ms := float64(time.Since(begin).Microseconds()) / 1000
-		r.WaitedMS, r.Applied = &ms, len(change.Pending) == 0
+		r.WaitedMS, r.Applied, r.waitedFor = &ms, len(change.Pending) == 0, "connected cells"
+		if wait.For == api.WaitAppliedAll {
+			r.waitedFor = "cells"
+		}
 	}
 	if err := a.print(out, r, func() error { return r.say(out, v) }); err != nil {
 		return err
@@ -161,7 +166,7 @@ func (r result) say(out io.Writer, v verb) error {
 	d := r.Policy.Destination
 	line := fmt.Sprintf("%s %s -> %s %s %s (revision %d)", r.Result, safe(r.Policy.Source.ID), safe(d.ID), d.Protocol, rangeText(d.Ports), r.Revision)
 	if r.Applied {
-		line += fmt.Sprintf("; all affected cells %s after %.0f ms", v.where, *r.WaitedMS)
+		line += fmt.Sprintf("; all affected %s %s after %.0f ms", r.waitedFor, v.where, *r.WaitedMS)
 	}
 	_, err := fmt.Fprintln(out, line)
 	return err
