@@ -22,7 +22,13 @@ func (b *Bed) explain(from, to *Container, what string) string {
 	if err != nil {
 		return err.Error()
 	}
-	packet := fmt.Sprintf("%[1]s,nw_src=%[2]s,nw_dst=%[3]s,nw_ttl=64,%[1]s_src=40000,%[1]s_dst=%[4]d", protocol, from.IP, to.IP, ports.Start)
+	number := flows.TCP
+	if protocol == "udp" {
+		number = flows.UDP
+	}
+	// A trace does not look the connection up: say what policy would see of it.
+	connection := fmt.Sprintf("ct_state=trk|new,ct_nw_proto=%d,ct_tp_dst=%d", number, ports.Start)
+	packet := connection + fmt.Sprintf(",%[1]s,nw_src=%[2]s,nw_dst=%[3]s,nw_ttl=64,%[1]s_src=40000,%[1]s_dst=%[4]d", protocol, from.IP, to.IP, ports.Start)
 	from.Cell.trace(&out, fmt.Sprintf("in_port=%s,dl_src=%s,dl_dst=%s,%s", from.Cell.ofport(from), flows.MACOf(from.IP), flows.GatewayMAC, packet))
 	if to.Cell.name != from.Cell.name {
 		group := uint16(0)

@@ -56,6 +56,9 @@ func vmInit() (int, error) {
 			return 0, err
 		}
 	}
+	if err := os.Symlink("/proc/self/fd", "/dev/fd"); err != nil { // a shell's <(command) wants it
+		return 0, err
+	}
 	if err := mountShare(); err != nil {
 		return 0, err
 	}

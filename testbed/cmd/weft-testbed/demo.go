@@ -110,7 +110,7 @@ func identified(n *narrator, bed *testbed.Bed, cats, dogs *testbed.Container) {
 func provenance(n *narrator, bed *testbed.Bed, policy api.PolicyInfo) {
 	filter := "cookie=" + policy.Cookie + "/-1"
 	n.sayf("What the policy is on dogs' cell, cell-2 (its cookie is %s):", policy.Cookie)
-	n.sayf("$ ovs-ofctl --names dump-flows br-weft %s", filter)
+	n.sayf("$ ovs-ofctl -O OpenFlow14 --names dump-flows br-weft %s", filter)
 	lines := 0
 	for line := range strings.Lines(bed.Cell(2).Command("ovs-ofctl", "-O", "OpenFlow14", "--names", "dump-flows", "br-weft", filter)) {
 		if strings.Contains(line, "table=policy") {

@@ -50,6 +50,7 @@ func command() *cobra.Command {
 		&cobra.Command{
 			Use: "sandbox", Args: cobra.NoArgs,
 			Short: "three cells and a shell; a script on standard input is run instead of the shell",
+			Long:  "sandbox starts three cells and a shell, or runs a script from standard input.\n" + sandboxHelp[:len(sandboxHelp)-1],
 			RunE:  runSandbox,
 		},
 		&cobra.Command{

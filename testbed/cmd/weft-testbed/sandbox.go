@@ -47,6 +47,7 @@ All answer what they are sent on tcp/8080 and udp/8080. Try:
   weft cells; weft endpoints; weft groups; weft list-access
   cell 2 ovs-ofctl --names dump-flows br-weft       any command on a cell
   cell 2 ovs-vsctl show
+  cell 2 weft-agent status --socket $WEFT_TESTBED/cell-2/agent.sock
   capture                                           tunnel packets (^C ends it)
   ls $WEFT_TESTBED/log                              everybody's logs
 
