@@ -19,16 +19,17 @@ func PolicyFragment(to GroupID, rules []Rule) Fragment {
 	}
 	slices.SortFunc(sorted, compareRules)
 	b := builder{flows: make([]Flow, 0, 2*len(sorted))}
+	receiver := destination.group(to)
 	for pair := range runs(sorted, sameGroups) {
-		b.policies(pair)
+		b.policies(receiver, pair)
 	}
 	return b.fragment(PolicyKey(to))
 }
 
 // policies allows one pair of groups what its rules allow. The port is that of
 // the connection's first packet, so one flow judges both directions.
-func (b *builder) policies(pair []Rule) {
-	from, to, allow := source.group(pair[0].From), destination.group(pair[0].To), gotoTable(TableOutput)
+func (b *builder) policies(to term, pair []Rule) {
+	from, allow := source.group(pair[0].From), gotoTable(TableOutput)
 	for rules := range runs(pair, sameProtocol) {
 		for _, s := range segments(rules) {
 			at := stage{TablePolicy, policyAllow, cookieOf(s.policies)}
