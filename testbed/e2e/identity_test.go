@@ -48,6 +48,13 @@ func TestSimultaneousSendersStayApart(t *testing.T) {
 	if got := cats.Glare(dogs, "udp/7001"); got == 0 {
 		t.Errorf("UDP with policies: no packet was delivered")
 	}
+
+	// With a policy one way only, the connection turns to it, whoever was first:
+	// the other side's packets are then replies. One side alone would be 10.
+	bed.Allow(cats, dogs, "udp/7002")
+	if got := cats.Glare(dogs, "udp/7002"); got <= 10 {
+		t.Errorf("UDP with one policy: %d packets were delivered, want both sides'", got)
+	}
 }
 
 // Two apps of one cell, one allowed and one not, are never taken for each

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"strings"
@@ -117,6 +118,8 @@ func (c *cli) nextStep(err error) string {
 	switch {
 	case errors.Is(err, api.ErrUnauthorized):
 		return "Give the controller's token with --token-file FILE or WEFT_TOKEN_FILE; weft-controller logs the file's path when it starts."
+	case errors.As(err, new(*fs.PathError)): // its errno is a net.Error, too
+		return ""
 	case errors.As(err, new(net.Error)): // nobody answered; who answers says what is wrong
 		return fmt.Sprintf("Is weft-controller running at %s? Set --api URL or WEFT_API if it listens elsewhere.", c.api)
 	case errors.Is(err, api.ErrExhausted):
