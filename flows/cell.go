@@ -85,6 +85,9 @@ type Endpoint struct {
 	Group     GroupID    // App's group id; 0 while it has none (isolated)
 	IP        netip.Addr // IPv4, inside the cell's lease
 	OFPort    OFPort     // the host end of its veth on the bridge
+
+	Egress EgressRules // where it may open connections out of the overlay
+	Log    bool        // log accepted connections from and to it
 }
 
 // Peer is another cell, as far as this one needs to know it.
@@ -112,7 +115,22 @@ type CellState struct {
 	Local   []Endpoint
 	Remote  []Peer // every other cell
 	Allow   []Rule // those whose To has an endpoint here
+
+	VXLANPort uint16         // UDP port of the overlay's tunnels: closed to containers; 0: DefaultVXLANPort
+	Deny      []netip.Prefix // networks out of the overlay that no egress rule opens
+	Services  []Service      // of this cell that every container may use
 }
+
+// Service is a port of the host that containers of this cell may use without
+// an egress rule: DNS, say.
+type Service struct {
+	Protocol Protocol // TCP or UDP
+	Addr     netip.Addr
+	Port     uint16
+}
+
+// DefaultVXLANPort is the UDP port that IANA gives VXLAN (RFC 7348 section 5).
+const DefaultVXLANPort = 4789
 
 // The addresses and ports that are the same on every cell, so that nothing a
 // container has learnt changes when it moves or the cell restarts.
@@ -127,6 +145,17 @@ var (
 // TunnelOFPort is the OpenFlow port of the VXLAN-GBP tunnel on every bridge.
 // The agent pins it with ofport_request and refuses any other.
 const TunnelOFPort OFPort = 1
+
+// DenyOFPort is the OpenFlow port of the internal port by which denied packets
+// leave the bridge, to be answered and logged by the host, and by which the
+// answers come back. The agent pins it as it does the tunnel's.
+const DenyOFPort OFPort = 2
+
+// HostMark is the bit of the packet mark (pkt_mark in flow text) that the
+// host's own rules set on what they let go to containers. Without it the bridge
+// refuses what the host sends: so a host whose rules were flushed forwards
+// nothing to containers instead of everything.
+const HostMark = 0x04000000
 
 // MAC is an Ethernet address. It is comparable, which net.HardwareAddr is not.
 type MAC [6]byte

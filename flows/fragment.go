@@ -11,7 +11,8 @@ import (
 )
 
 // FragmentKey names the object that a fragment is compiled from: "base",
-// "endpoint/<container>", "cell/<cell>" or "policy/<group id>".
+// "endpoint/<container>", "cell/<cell>", "policy/<group id>" or
+// "egress/<profile>".
 type FragmentKey string
 
 // BaseKey is the key of the part that depends on the cell itself only.
@@ -26,6 +27,11 @@ func PeerKey(cell CellID) FragmentKey { return FragmentKey("cell/" + cell) }
 // PolicyKey is the key of the fragment with all rules towards group.
 func PolicyKey(group GroupID) FragmentKey {
 	return FragmentKey("policy/" + strconv.FormatUint(uint64(group), 10))
+}
+
+// EgressKey is the key of the fragment of one set of egress rules.
+func EgressKey(rules EgressRules) FragmentKey {
+	return FragmentKey("egress/" + rules.Profile().String())
 }
 
 // Container returns the container of an endpoint's key.

@@ -1,0 +1,53 @@
+package flows
+
+import (
+	"strings"
+	"testing"
+)
+
+// TestEgressRulesAreCanonical: however a set is written, equal sets are equal
+// values, and what is printed reads back as itself.
+func TestEgressRulesAreCanonical(t *testing.T) {
+	const want = "all 192.0.2.7; icmp 10.1.0.0-10.1.0.255 8/0; icmp 10.2.0.0 */*; tcp 10.0.0.1-10.0.0.9 443; udp 0.0.0.0-255.255.255.255 53-54 log"
+	for _, text := range []string{
+		want,
+		"udp 0.0.0.0-255.255.255.255  53-54 log;tcp 10.0.0.1-10.0.0.9 443-443 ;icmp 10.2.0.0; icmp 10.1.0.0-10.1.0.255 8/0;all 192.0.2.7; all 192.0.2.7-192.0.2.7",
+	} {
+		got, err := ParseEgressRules(text)
+		if err != nil || string(got) != want {
+			t.Errorf("%q:\n got %q, %v\nwant %q", text, got, err, want)
+		}
+	}
+	if got, err := ParseEgressRules(" "); err != nil || got != "" || got.Profile() != 0 {
+		t.Errorf("no rules: %q, %v, profile %v", got, err, got.Profile())
+	}
+	if n := len(EgressRules(want).Rules()); n != 5 {
+		t.Errorf("%d rules", n)
+	}
+}
+
+// TestEgressRulesRefused: what cannot be meant is refused, with the field and
+// the value.
+func TestEgressRulesRefused(t *testing.T) {
+	for text, says := range map[string]string{
+		"tcp":                             "want PROTOCOL ADDRESS",
+		"sctp 10.0.0.1":                   `protocol "sctp"`,
+		"TCP 10.0.0.1":                    `protocol "TCP"`,
+		"tcp 10.0.0.9-10.0.0.1 80":        "10.0.0.9-10.0.0.1: the first must not be above",
+		"tcp ::1 80":                      "must be IPv4",
+		"tcp 10.0.0.0/8 80":               `"10.0.0.0/8": must be IPv4`,
+		"tcp 10.0.0.1 0":                  "must be 1 to 65535",
+		"tcp 10.0.0.1 0-80":               "must be 1 to 65535",
+		"tcp 10.0.0.1 90-80":              "in ascending order",
+		"tcp 10.0.0.1 65536":              `"65536": must be a number of 16 bits`,
+		"all 10.0.0.1 80":                 "only tcp and udp have ports",
+		"icmp 10.0.0.1 8":                 "must be TYPE/CODE",
+		"icmp 10.0.0.1 256/0":             `"256": must be a number of 8 bits`,
+		"tcp 10.0.0.1 80; udp 10.0.0.1 x": `egress rule "udp 10.0.0.1 x"`,
+		"tcp 10.0.0.1 80;":                "want PROTOCOL ADDRESS",
+	} {
+		if got, err := ParseEgressRules(text); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%q: got %q, %v; the error must say %q", text, got, err, says)
+		}
+	}
+}
