@@ -11,6 +11,9 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 )
@@ -25,6 +28,9 @@ const (
 	requestTimeout = 10 * time.Second
 	// maxMessageBytes bounds one line of a stream. 100,000 flows are about 20 MB.
 	maxMessageBytes = 256 << 20
+	// maxGroupNames bounds the group ids of one request, so that its line stays
+	// below 8 KB.
+	maxGroupNames = 1000
 )
 
 // AgentClient is the agent's door to the controller's internal API. It is safe
@@ -69,6 +75,27 @@ func (c *AgentClient) Report(ctx context.Context, report EndpointsReport) error 
 // Acknowledge tells what the switch holds. Gone if the stream is over.
 func (c *AgentClient) Acknowledge(ctx context.Context, applied Applied) error {
 	return wrap("acknowledging", c.post(ctx, Version+"/applied", applied, nil))
+}
+
+// Groups asks which apps have these group ids, and returns those that there
+// are, in ascending order; an id that is nobody's is left out. NotFound from a
+// controller of an older release, which does not serve it.
+func (c *AgentClient) Groups(ctx context.Context, ids []uint16) ([]Group, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	var all []Group
+	for some := range slices.Chunk(slices.Compact(slices.Sorted(slices.Values(ids))), maxGroupNames) {
+		words := make([]string, len(some))
+		for i, id := range some {
+			words[i] = strconv.Itoa(int(id))
+		}
+		var list GroupsList
+		if _, err := c.do(ctx, http.MethodGet, Version+"/groups?id="+strings.Join(words, ","), nil, &list); err != nil {
+			return nil, wrap("asking for the names of groups", err)
+		}
+		all = append(all, list.Groups...)
+	}
+	return all, nil
 }
 
 // Close gives up idle connections. The client may still be used.

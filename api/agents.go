@@ -7,9 +7,13 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
+
+	"github.com/weft-sdn/weft/flows"
 )
 
 // Handlers of the internal API: decode, call, encode. VTEPs and endpoints are
@@ -53,6 +57,26 @@ func (s *internal) applied(c echo.Context) error {
 		return err
 	}
 	return answer(c, struct{}{})
+}
+
+// groups answers for the ids of ?id=101,102 that there are.
+func (s *internal) groups(c echo.Context) error {
+	var ids []flows.GroupID
+	for word := range strings.SplitSeq(c.QueryParam("id"), ",") {
+		id, err := strconv.ParseUint(word, 10, 16)
+		switch {
+		case err != nil || id == 0:
+			return Invalid("id: %.40q: want group ids, 1 to 65535, with commas between them", word)
+		case len(ids) == maxGroupNames:
+			return Invalid("id: more than %d group ids: ask in several requests", maxGroupNames)
+		}
+		ids = append(ids, flows.GroupID(id))
+	}
+	list, err := s.Names.GroupNames(c.Request().Context(), ids)
+	if err != nil {
+		return err
+	}
+	return answer(c, GroupsList{notNil(list)})
 }
 
 func (s *internal) stream(c echo.Context) error {

@@ -13,6 +13,7 @@ import (
 // Internal is what the internal API is made of.
 type Internal struct {
 	Agents Agents
+	Names  Names // nil: not served
 	Log    *slog.Logger
 }
 
@@ -30,6 +31,9 @@ func NewInternal(config Internal) http.Handler {
 	e.POST(Version+"/stream", s.stream, certified)
 	e.POST(Version+"/endpoints", s.endpoints, certified)
 	e.POST(Version+"/applied", s.applied, certified)
+	if config.Names != nil {
+		e.GET(Version+"/groups", s.groups, certified)
+	}
 	return e
 }
 

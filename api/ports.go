@@ -59,6 +59,13 @@ type Agents interface {
 	Acknowledge(ctx context.Context, cell flows.CellID, applied Applied) error
 }
 
+// Names is what agents need to say whose a group id is.
+type Names interface {
+	// GroupNames lists those of the group ids that are in use or in
+	// quarantine, in ascending order.
+	GroupNames(ctx context.Context, ids []flows.GroupID) ([]Group, error)
+}
+
 // Stream is the controller's end of one agent's stream.
 type Stream interface {
 	// Next blocks for the next message; Gone when a newer stream replaced this

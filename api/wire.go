@@ -15,6 +15,11 @@ type Endpoint struct {
 	OFPort    uint16 `json:"ofport"`         // on the cell's bridge
 	Cell      string `json:"cell,omitempty"` // in listings only
 	Group     uint16 `json:"group"`          // in listings only: the app's group id, 0 for none
+
+	// Egress is where the container may open connections out of the overlay,
+	// as flows.EgressRules has it. Absent: nowhere.
+	Egress string `json:"egress,omitempty"`
+	Log    bool   `json:"log,omitempty"` // in listings only: its accepted connections are logged
 }
 
 // LeaseRequest asks for the cell's overlay subnet. Asking again with the same
@@ -37,6 +42,17 @@ type Lease struct {
 type Hello struct {
 	VTEP      string     `json:"vtep"`
 	Endpoints []Endpoint `json:"endpoints"` // all of them
+
+	// Services of the cell's host that its containers may use without an
+	// egress rule. Absent: none.
+	Services []Service `json:"services,omitempty"`
+}
+
+// Service is a port of a cell's host that its containers may use: DNS, say.
+type Service struct {
+	Protocol string `json:"protocol"` // "tcp" or "udp"
+	Address  string `json:"address"`  // IPv4
+	Port     uint16 `json:"port"`     // from 1
 }
 
 // Message is one line (NDJSON) of an agent's stream. The first of a stream is
@@ -145,7 +161,7 @@ type EndpointsList struct {
 	Endpoints []Endpoint `json:"endpoints"`
 }
 
-// GroupsList is the answer of GET /weft/v1/groups.
+// GroupsList is the answer of GET /weft/v1/groups, of both listeners.
 type GroupsList struct {
 	Groups []Group `json:"groups"`
 }

@@ -22,9 +22,9 @@ func pinned(t *testing.T) map[string]any {
 	if err != nil {
 		t.Fatal(err)
 	}
-	endpoint := Endpoint{Container: "c1", App: "cats", IP: "10.255.1.2", OFPort: 7}
+	endpoint := Endpoint{Container: "c1", App: "cats", IP: "10.255.1.2", OFPort: 7, Egress: "tcp 10.0.0.1-10.0.0.9 443"}
 	listed := endpoint
-	listed.Cell, listed.Group = "cell-1", 101
+	listed.Cell, listed.Group, listed.Log = "cell-1", 101, true
 	cell := Cell{Cell: "cell-1", VTEP: "192.0.2.1", Subnet: "10.255.1.0/24", Connected: true, Applied: 12, Endpoints: 3, Error: "bundle refused"}
 	policy := PolicyBody{Source: Source{ID: "cats"}, Destination: Destination{ID: "dogs", Protocol: "tcp", Ports: Ports{Start: 8080, End: 8090}}}
 	info := PolicyInfo{
@@ -35,7 +35,7 @@ func pinned(t *testing.T) map[string]any {
 	return map[string]any{
 		"lease-request":    &LeaseRequest{VTEP: "192.0.2.1"},
 		"lease":            &Lease{Cell: "cell-1", Subnet: "10.255.1.0/24", Network: []string{"10.255.0.0/16"}, VNI: 1, VXLANPort: 4789},
-		"hello":            &Hello{VTEP: "192.0.2.1", Endpoints: []Endpoint{endpoint}},
+		"hello":            &Hello{VTEP: "192.0.2.1", Endpoints: []Endpoint{endpoint}, Services: []Service{{Protocol: "udp", Address: "169.254.0.2", Port: 53}}},
 		"snapshot":         &Message{Type: TypeSnapshot, Stream: "s1", Seq: 1, Revision: 12, Hash: fragment.Hash, Set: []Fragment{fragment}, Refused: &[]Refusal{}},
 		"delta":            &Message{Type: TypeDelta, Seq: 2, Revision: 13, Hash: fragment.Hash, Set: []Fragment{fragment}, Remove: []string{"policy/102"}, Refused: &[]Refusal{{Container: "c2", Reason: "address is taken"}}},
 		"ping":             &Message{Type: TypePing},
@@ -81,6 +81,22 @@ func TestMessagesArePinned(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.json")
 	if err != nil || len(files) != len(messages) {
 		t.Errorf("testdata holds %d messages, not %d (%v)", len(files), len(messages), err)
+	}
+}
+
+// TestOlderAgentsAreUnderstood: what an agent of the release before says, and
+// what this release says to it, has none of the newer fields.
+func TestOlderAgentsAreUnderstood(t *testing.T) {
+	const older = `{"vtep":"192.0.2.1","endpoints":[{"container":"c1","app":"cats","ip":"10.255.1.2","ofport":7,"group":0}]}`
+	var hello Hello
+	if err := json.Unmarshal([]byte(older), &hello); err != nil {
+		t.Fatal(err)
+	}
+	if ep := hello.Endpoints[0]; ep.Egress != "" || hello.Services != nil {
+		t.Errorf("an older hello decodes to %+v", hello)
+	}
+	if got := encode(hello); got != older {
+		t.Errorf("what an older controller would not know is said all the same: %s", got)
 	}
 }
 

@@ -36,11 +36,27 @@ func (s *State) Groups() []api.Group {
 	list := make([]api.Group, 0, len(s.apps))
 	for _, id := range slices.Sorted(maps.Keys(s.apps)) {
 		app := s.apps[id]
-		list = append(list, api.Group{
-			Group: uint16(id), Tag: fmt.Sprintf("%04X", uint16(id)), App: string(app), Type: "app", Policies: named[app],
-		})
+		group := groupOnWire(id, app)
+		group.Policies = named[app]
+		list = append(list, group)
 	}
 	return list
+}
+
+// GroupNames lists those of the group ids that there are, in ascending order,
+// without counting their policies.
+func (s *State) GroupNames(ids []flows.GroupID) []api.Group {
+	var list []api.Group
+	for _, id := range slices.Compact(slices.Sorted(slices.Values(ids))) {
+		if app, is := s.apps[id]; is {
+			list = append(list, groupOnWire(id, app))
+		}
+	}
+	return list
+}
+
+func groupOnWire(id flows.GroupID, app flows.AppID) api.Group {
+	return api.Group{Group: uint16(id), Tag: fmt.Sprintf("%04X", uint16(id)), App: string(app), Type: "app"}
 }
 
 // Endpoints lists every known endpoint, by cell and container id. Refused ones

@@ -145,6 +145,12 @@ func (c *Controller) Groups(ctx context.Context) (list []api.Group, err error) {
 	return list, err
 }
 
+// GroupNames lists those of the group ids that there are, in ascending order.
+func (c *Controller) GroupNames(ctx context.Context, ids []flows.GroupID) (list []api.Group, err error) {
+	err = c.ask(ctx, func(s *State) { list = s.GroupNames(ids) })
+	return list, err
+}
+
 // Cells lists the cells that have a lease, by id.
 func (c *Controller) Cells(ctx context.Context) (list []api.Cell, err error) {
 	err = c.ask(ctx, func(s *State) {

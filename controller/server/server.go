@@ -122,7 +122,7 @@ func (s *Server) serve(ctx context.Context, p *parts, serverTLS *tls.Config, log
 		return api.Server{Handler: s.externalHandler(log), Log: log}.Serve(ctx, p.external)
 	})
 	listeners.Go(func() error {
-		handler := api.NewInternal(api.Internal{Agents: s.control, Log: log})
+		handler := api.NewInternal(api.Internal{Agents: s.control, Names: s.control, Log: log})
 		return api.Server{Handler: handler, TLS: serverTLS, Log: log}.Serve(ctx, p.internal)
 	})
 	listeners.Go(func() error {

@@ -2,6 +2,7 @@ package memory
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"github.com/weft-sdn/weft/api"
@@ -70,4 +71,10 @@ func (c *Controller) Acknowledge(_ context.Context, _ flows.CellID, applied api.
 	}
 	c.Heard <- applied
 	return nil
+}
+
+// GroupNames lists those of the ids that apps have.
+func (c *Controller) GroupNames(ctx context.Context, ids []flows.GroupID) ([]api.Group, error) {
+	all, err := c.Groups(ctx)
+	return slices.DeleteFunc(all, func(g api.Group) bool { return !slices.Contains(ids, flows.GroupID(g.Group)) }), err
 }

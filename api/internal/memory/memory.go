@@ -11,7 +11,7 @@ import (
 	"github.com/weft-sdn/weft/flows"
 )
 
-// Controller implements api.Policies, api.Fleet and api.Agents. The exported
+// Controller implements api.Policies, api.Fleet, api.Agents and api.Names. The exported
 // fields are set before it is used; New makes one.
 type Controller struct {
 	Cellular []api.Cell       // what Cells answers

@@ -1,0 +1,40 @@
+package api_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/weft-sdn/weft/api"
+	"github.com/weft-sdn/weft/flows"
+)
+
+// TestAgentsLearnNames: an agent asks whose group ids are, more of them than
+// one request holds, and those that nobody has are left out.
+func TestAgentsLearnNames(t *testing.T) {
+	x := newInside(t)
+	agent := x.agent(t, "cell-1")
+	for i := range 1200 { // app-0 is the first to be named, with group id 101
+		p := []api.Policy{{From: flows.AppID(fmt.Sprintf("app-%d", i)), To: "app-0", Protocol: flows.TCP, Ports: flows.PortRange{First: 80, Last: 80}}}
+		if _, err := x.AddPolicies(t.Context(), p, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := agent.Groups(t.Context(), []uint16{102, 101, 102, 99, 40000})
+	if want := "[{101 0065 app-0 app 1200} {102 0066 app-1 app 1}]"; err != nil || fmt.Sprint(got) != want {
+		t.Errorf("groups %v, %v, want %s", got, err, want)
+	}
+	var many []uint16
+	for id := uint16(1); id < 3000; id++ {
+		many = append(many, id)
+	}
+	if got, err := agent.Groups(t.Context(), many); err != nil || len(got) != 1200 || got[1199].App != "app-1199" {
+		t.Errorf("%d groups, %v, want 1200", len(got), err)
+	}
+	if got, err := agent.Groups(t.Context(), nil); err != nil || len(got) != 0 {
+		t.Errorf("asked for nothing: %v, %v", got, err)
+	}
+	if _, err := agent.Groups(t.Context(), []uint16{0}); !errors.Is(err, api.ErrInvalid) {
+		t.Errorf("group 0 is nobody's: %v", err)
+	}
+}
