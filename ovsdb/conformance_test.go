@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -191,12 +192,14 @@ func TestPortRoundTrip(t *testing.T) {
 	want := port(2)
 	want.App = `odd "app", with=signs {and} ünicode`
 	want.OFPortRequest = 77
+	want.Egress = "tcp 10.0.0.1-10.0.0.9 443; udp 0.0.0.0-255.255.255.255 53-54 log; icmp 10.1.0.0 */0; all 192.0.2.7"
+	want.Mappings = []ovsdb.PortMapping{{HostPort: 61000, ContainerPort: 8080, Protocol: "tcp"}, {HostPort: 61000, ContainerPort: 53, Protocol: "udp"}}
 	want.OFPort = add(t, c, want)
 	if want.OFPort != 77 {
 		t.Errorf("ofport is %d, requested 77", want.OFPort)
 	}
 	for _, client := range []*ovsdb.Client{c, o.dial()} {
-		if got := ports(t, client); len(got) != 1 || got[0] != want {
+		if got := ports(t, client); len(got) != 1 || !reflect.DeepEqual(got[0], want) {
 			t.Errorf("ports are\n%+v, expected\n%+v", got, want)
 		}
 	}

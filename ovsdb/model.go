@@ -1,6 +1,7 @@
 package ovsdb
 
 import (
+	"fmt"
 	"net/netip"
 	"os"
 	"strconv"
@@ -22,6 +23,8 @@ const (
 	KeyMAC       = "weft-mac"       // of the container's end
 	KeyNetNS     = "weft-netns"     // path of the network namespace
 	KeyBoot      = "weft-boot"      // the kernel's boot id: another one means that the veth is gone
+	KeyEgress    = "weft-egress"    // where it may open connections out of the overlay (flows.EgressRules); absent: nowhere
+	KeyPorts     = "weft-ports"     // its ports that are open on the cell's address (FormatMappings)
 	KeyReady     = "weft-ready"     // "true" once the switch holds the endpoint's flows
 	KeyError     = "weft-error"     // why it never will, for people
 )
@@ -35,6 +38,7 @@ type Bridge struct {
 	Cell     string           // whose it is; a bridge of the same name with another owner is refused
 	Datapath string           // datapath_type: "" for the kernel's, "netdev" for the userspace one
 	Tables   map[uint8]string // names of the OpenFlow tables, as `ovs-ofctl --names` will print them
+	HWAddr   string           // MAC of the bridge's own port; "" leaves it to OVS
 }
 
 // Tunnel is the one flow-based VXLAN-GBP port of a bridge: the remote address
@@ -57,7 +61,11 @@ type Port struct {
 	MAC       string
 	NetNS     string
 	BootID    string
+	Egress    string        // rules in the text of flows.EgressRules, which is for others to judge
+	Mappings  []PortMapping // nil, too, when the row holds something else: see Unread
+	Limits    Limits
 
+	Unread        string // what of external_ids could not be read and why, "" if nothing
 	OFPort        int    // 0 while ovs-vswitchd has not assigned one, -1 if it could not
 	OFPortRequest int    // 0 if not pinned
 	Ready         bool   // the agent has seen its flows in the switch
@@ -74,6 +82,7 @@ func (p Port) externalIDs() map[string]string {
 	}
 	for key, value := range map[string]string{
 		KeyIfName: p.IfName, KeyApp: p.App, KeyIP: ip, KeyMAC: p.MAC, KeyNetNS: p.NetNS, KeyBoot: p.BootID,
+		KeyEgress: p.Egress, KeyPorts: FormatMappings(p.Mappings),
 	} {
 		if value != "" {
 			ids[key] = value
@@ -86,9 +95,15 @@ func (p Port) externalIDs() map[string]string {
 func portOf(row *interfaceRow) Port {
 	ids := row.ExternalIDs
 	ip, _ := netip.ParseAddr(ids[KeyIP]) // anything else: not valid, which callers see
+	mappings, err := ParseMappings(ids[KeyPorts])
+	unread := ""
+	if err != nil {
+		unread = fmt.Sprintf("external_ids:%s: %v", KeyPorts, err)
+	}
 	return Port{
 		Name: row.Name, Container: ids[KeyContainer], IfName: ids[KeyIfName], App: ids[KeyApp],
 		IP: ip, MAC: ids[KeyMAC], NetNS: ids[KeyNetNS], BootID: ids[KeyBoot],
+		Egress: ids[KeyEgress], Mappings: mappings, Unread: unread,
 		OFPort: deref(row.OFPort), OFPortRequest: deref(row.OFPortRequest),
 		Ready: ids[KeyReady] == strconv.FormatBool(true), Error: ids[KeyError], IfaceError: deref(row.Error),
 	}
@@ -119,6 +134,7 @@ type (
 		DatapathType string            `ovsdb:"datapath_type"`
 		DatapathID   *string           `ovsdb:"datapath_id"`
 		FlowTables   map[int]string    `ovsdb:"flow_tables"`
+		OtherConfig  map[string]string `ovsdb:"other_config"`
 		ExternalIDs  map[string]string `ovsdb:"external_ids"`
 	}
 	flowTableRow struct {
@@ -167,7 +183,7 @@ func watched() []client.MonitorOption {
 	return []client.MonitorOption{
 		client.WithTable(root, &root.Bridges, &root.CurCfg, &root.NextCfg),
 		client.WithTable(bridge, &bridge.Name, &bridge.Ports, &bridge.FailMode, &bridge.Protocols,
-			&bridge.DatapathType, &bridge.DatapathID, &bridge.FlowTables, &bridge.ExternalIDs),
+			&bridge.DatapathType, &bridge.DatapathID, &bridge.FlowTables, &bridge.OtherConfig, &bridge.ExternalIDs),
 		client.WithTable(table, &table.Name),
 		client.WithTable(port, &port.Name, &port.Interfaces, &port.OtherConfig, &port.ExternalIDs),
 		client.WithTable(iface, &iface.Name, &iface.Type, &iface.Options, &iface.OFPort, &iface.OFPortRequest,
