@@ -13,25 +13,30 @@ import (
 	"github.com/weft-sdn/weft/ovsdb"
 )
 
-// maxOFPort is the highest number of an ordinary port (OpenFlow 1.4 section
-// 7.2.1 as OVS limits it to 16 bits).
-const maxOFPort = 0xfeff
+const (
+	// lastReserved is the highest OpenFlow port that is spoken for: the tunnel's
+	// and weftdeny's come before those of containers.
+	lastReserved = int(flows.DenyOFPort)
+	// maxOFPort is the highest number of an ordinary port (OpenFlow 1.4 section
+	// 7.2.1 as OVS limits it to 16 bits).
+	maxOFPort = 0xfeff
+)
 
 // observation is what the switch's database says of the cell's containers.
 type observation struct {
 	endpoints map[string]ovsdb.Port // by container id: those that can have flows
 	rejected  map[string]string     // by port name: why a port cannot be an endpoint
 	stale     []string              // names of ports of an earlier boot
-	displaced []ovsdb.Port          // that sit on the tunnel's OpenFlow port and must move
-	highest   int                   // OpenFlow port number seen
+	displaced []ovsdb.Port          // that sit on a reserved OpenFlow port and were not asked to move yet
+	highest   int                   // OpenFlow port number seen or reserved
 }
 
 // observe sorts the ports that carry our owner key. It is pure. A port that
 // has no OpenFlow number yet is in no list. Of two ports that claim
-// one container or address, the one that is already ready keeps it, so that
-// nobody takes over an identity in use.
+// one container, address or port of the host, the one that is already ready
+// keeps it, so that nobody takes over an identity in use.
 func observe(ports []ovsdb.Port, lease netip.Prefix, boot string) observation {
-	seen := observation{endpoints: map[string]ovsdb.Port{}, rejected: map[string]string{}}
+	seen := observation{endpoints: map[string]ovsdb.Port{}, rejected: map[string]string{}, highest: lastReserved}
 	ports = slices.Clone(ports)
 	slices.SortFunc(ports, func(a, b ovsdb.Port) int {
 		if a.Ready != b.Ready {
@@ -42,15 +47,18 @@ func observe(ports []ovsdb.Port, lease netip.Prefix, boot string) observation {
 		}
 		return cmp.Compare(a.Name, b.Name)
 	})
-	addresses := map[netip.Addr]string{}
+	taken := claims{addresses: map[netip.Addr]string{}, hostPorts: map[hostPort]string{}}
 	for _, p := range ports {
 		if p.BootID != "" && p.BootID != boot {
 			seen.stale = append(seen.stale, p.Name)
 			continue
 		}
 		seen.highest = max(seen.highest, p.OFPort)
-		if p.OFPort == int(flows.TunnelOFPort) {
-			seen.displaced = append(seen.displaced, p)
+		if 0 < p.OFPort && p.OFPort <= lastReserved {
+			if p.OFPortRequest <= lastReserved { // else ovs-vswitchd is about to move it
+				p.OFPortRequest = 0
+				seen.displaced = append(seen.displaced, p)
+			}
 			continue
 		}
 		if reason := unfit(p, lease); reason != "" {
@@ -60,18 +68,45 @@ func observe(ports []ovsdb.Port, lease netip.Prefix, boot string) observation {
 		if p.OFPort == 0 {
 			continue
 		}
-		if other, taken := seen.endpoints[p.Container]; taken {
+		if other, there := seen.endpoints[p.Container]; there {
 			seen.rejected[p.Name] = fmt.Sprintf("container %s is already attached by port %s", p.Container, other.Name)
 			continue
 		}
-		if other, taken := addresses[p.IP]; taken {
-			seen.rejected[p.Name] = fmt.Sprintf("address %v is already used by container %s", p.IP, other)
+		if reason := taken.claim(p); reason != "" {
+			seen.rejected[p.Name] = reason
 			continue
 		}
 		seen.endpoints[p.Container] = p
-		addresses[p.IP] = p.Container
 	}
 	return seen
+}
+
+// claims are what one container has to itself, with its id.
+type claims struct {
+	addresses map[netip.Addr]string
+	hostPorts map[hostPort]string
+}
+
+type hostPort struct {
+	number   uint16
+	protocol string
+}
+
+// claim takes everything that p asks for, or nothing: then it says why.
+func (c claims) claim(p ovsdb.Port) string {
+	if other, taken := c.addresses[p.IP]; taken {
+		return fmt.Sprintf("address %v is already used by container %s", p.IP, other)
+	}
+	for _, m := range p.Mappings {
+		if other, taken := c.hostPorts[hostPort{m.HostPort, m.Protocol}]; taken {
+			return fmt.Sprintf("host port %d/%s is already mapped to container %s", m.HostPort, m.Protocol, other)
+		}
+	}
+	c.addresses[p.IP] = p.Container
+	for _, m := range p.Mappings {
+		c.hostPorts[hostPort{m.HostPort, m.Protocol}] = p.Container
+	}
+	return ""
 }
 
 // unfit says why a port can never be an endpoint as it is, or "".
@@ -86,9 +121,16 @@ func unfit(p ovsdb.Port, lease netip.Prefix) string {
 	case !strings.EqualFold(p.MAC, flows.MACOf(p.IP).String()):
 		return fmt.Sprintf("MAC %q must be %v, which follows from the address", p.MAC, flows.MACOf(p.IP))
 	case p.OFPort < 0 || p.OFPort > maxOFPort:
-		return fmt.Sprintf("OpenFlow port %d is not usable (2 to %d)", p.OFPort, maxOFPort)
+		return fmt.Sprintf("OpenFlow port %d is not usable (%d to %d)", p.OFPort, lastReserved+1, maxOFPort)
 	case p.OFPort != 0 && p.OFPortRequest != 0 && p.OFPort != p.OFPortRequest:
 		return fmt.Sprintf("OpenFlow port is %d where %d was pinned: another port took the number", p.OFPort, p.OFPortRequest)
+	case p.Unread != "":
+		return p.Unread
+	}
+	if rules, err := flows.ParseEgressRules(p.Egress); err != nil {
+		return fmt.Sprintf("external_ids:%s: %v", ovsdb.KeyEgress, err)
+	} else if p.Egress != string(rules) {
+		return fmt.Sprintf("external_ids:%s %q: must be in its canonical text %q", ovsdb.KeyEgress, p.Egress, rules)
 	}
 	return ""
 }

@@ -252,12 +252,18 @@ func TestObserveSortsPorts(t *testing.T) {
 		"no number yet":  {with(func(p *ovsdb.Port) { p.OFPort = 0 }), "-"},
 		"earlier boot":   {with(func(p *ovsdb.Port) { p.BootID = "then" }), "-"},
 		"on the tunnel":  {with(func(p *ovsdb.Port) { p.OFPort = 1 }), "-"},
+		"on weftdeny":    {with(func(p *ovsdb.Port) { p.OFPort, p.OFPortRequest = 2, 2 }), "-"},
+		"first of all":   {with(func(p *ovsdb.Port) { p.OFPort = 3 }), ""},
 		"number taken":   {with(func(p *ovsdb.Port) { p.OFPortRequest = 6 }), "6 was pinned"},
 		"no device":      {with(func(p *ovsdb.Port) { p.OFPort, p.IfaceError = -1, "no such device" }), "no such device"},
 		"reserved":       {with(func(p *ovsdb.Port) { p.OFPort = 0xfffe }), "65534"},
 		"foreign subnet": {with(func(p *ovsdb.Port) { p.IP = netip.MustParseAddr("10.255.2.2") }), "outside the cell's lease"},
 		"no address":     {with(func(p *ovsdb.Port) { p.IP = netip.Addr{} }), "outside the cell's lease"},
 		"other MAC":      {with(func(p *ovsdb.Port) { p.MAC = "02:00:00:00:00:01" }), "ee:ee:0a:ff:01:02"},
+		"open":           {with(func(p *ovsdb.Port) { p.Egress = "tcp 192.0.2.1 443; all 192.0.2.7" }), "canonical text \"all 192.0.2.7; tcp 192.0.2.1 443\""},
+		"rules":          {with(func(p *ovsdb.Port) { p.Egress = "all 192.0.2.7; tcp 192.0.2.1 443 log" }), ""},
+		"broken rules":   {with(func(p *ovsdb.Port) { p.Egress = "tcp anywhere" }), `external_ids:weft-egress: egress rule "tcp anywhere": address "anywhere"`},
+		"broken ports":   {with(func(p *ovsdb.Port) { p.Unread = `external_ids:weft-ports: mapping "x"` }), `weft-ports: mapping "x"`},
 	} {
 		seen := observe([]ovsdb.Port{c.port}, netip.MustParsePrefix("10.255.1.0/24"), "now")
 		_, accepted := seen.endpoints["one"]
@@ -270,6 +276,53 @@ func TestObserveSortsPorts(t *testing.T) {
 	seen := observe([]ovsdb.Port{second, holder}, netip.MustParsePrefix("10.255.1.0/24"), "now")
 	if _, keeps := seen.endpoints["one"]; !keeps || seen.rejected["c0"] == "" {
 		t.Errorf("the ready holder of an address lost it: %+v", seen)
+	}
+}
+
+// TestReservedPortsAreLeft: whoever sits on a reserved OpenFlow port is moved to
+// a number above all others, even if it was pinned there, and asked once.
+func TestReservedPortsAreLeft(t *testing.T) {
+	ip := netip.MustParseAddr("10.255.1.2")
+	on := func(name string, ofport, request int) ovsdb.Port {
+		return ovsdb.Port{Name: name, Container: name, IP: ip, MAC: flows.MACOf(ip).String(), OFPort: ofport, OFPortRequest: request}
+	}
+	seen := observe([]ovsdb.Port{on("c1", 1, 0), on("c2", 2, 2)}, netip.MustParsePrefix("10.255.1.0/24"), "now")
+	if len(seen.displaced) != 2 || seen.highest != 2 || len(seen.endpoints)+len(seen.rejected) != 0 {
+		t.Errorf("on 1 and 2: %+v", seen)
+	}
+	for _, p := range seen.displaced {
+		if p.OFPortRequest != 0 {
+			t.Errorf("%s passes for asked: %+v", p.Name, p)
+		}
+	}
+	seen = observe([]ovsdb.Port{on("c2", 2, 3), on("c7", 7, 7)}, netip.MustParsePrefix("10.255.1.0/24"), "now")
+	if len(seen.displaced) != 0 || seen.highest != 7 || len(seen.endpoints) != 1 {
+		t.Errorf("on 2 and asked to go to 3: %+v", seen)
+	}
+}
+
+// TestHostPortHasOneHolder: the container that is ready keeps it, and the other
+// one is told who has it; another protocol is another port.
+func TestHostPortHasOneHolder(t *testing.T) {
+	port := func(name string, last byte, mappings string) ovsdb.Port {
+		ip := netip.AddrFrom4([4]byte{10, 255, 1, last})
+		list, err := ovsdb.ParseMappings(mappings)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ovsdb.Port{Name: name, Container: "of-" + name, IP: ip, MAC: flows.MACOf(ip).String(), OFPort: int(last), Mappings: list}
+	}
+	holder := port("c9", 9, "61000:8080/tcp,61001:2222/tcp")
+	holder.Ready = true
+	seen := observe([]ovsdb.Port{port("c3", 3, "61005:1/tcp,61001:9/tcp"), port("c4", 4, "61001:53/udp"), port("c5", 5, "61005:1/tcp"), holder},
+		netip.MustParsePrefix("10.255.1.0/24"), "now")
+	if got := seen.rejected["c3"]; got != "host port 61001/tcp is already mapped to container of-c9" {
+		t.Errorf("c3 is rejected with %q", got)
+	}
+	for _, stays := range []string{"of-c9", "of-c4", "of-c5"} { // of-c5 wants what the rejected one wanted
+		if _, accepted := seen.endpoints[stays]; !accepted {
+			t.Errorf("%s is not accepted: %v", stays, seen.rejected)
+		}
 	}
 }
 
