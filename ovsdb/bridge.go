@@ -16,6 +16,10 @@ var protocols = []string{"OpenFlow10", "OpenFlow11", "OpenFlow12", "OpenFlow13",
 // secure: without flows the bridge forwards nothing. The default floods.
 const secure = "secure"
 
+// hwaddr is the key of other_config that fixes the MAC of the bridge's own
+// port, which OVS otherwise takes from a port of the bridge.
+const hwaddr = "hwaddr"
+
 // EnsureBridge makes the bridge exist as described and returns when
 // ovs-vswitchd has made it. If it is so already nothing is written. A bridge of
 // that name whose owner is not b.Cell is left alone: ErrForeignBridge.
@@ -50,7 +54,8 @@ func (v view) equal(have *bridgeRow, want Bridge) bool {
 		}
 	}
 	return deref(have.FailMode) == secure && have.DatapathType == want.Datapath && maps.Equal(named, want.Tables) &&
-		slices.Equal(slices.Sorted(slices.Values(have.Protocols)), protocols)
+		slices.Equal(slices.Sorted(slices.Values(have.Protocols)), protocols) &&
+		(want.HWAddr == "" || have.OtherConfig[hwaddr] == want.HWAddr)
 }
 
 func bridgeOps(root *rootRow, have *bridgeRow, b Bridge) []rfc7047.Operation {
@@ -62,6 +67,14 @@ func bridgeOps(root *rootRow, have *bridgeRow, b Bridge) []rfc7047.Operation {
 	}
 	row := rfc7047.Row{
 		"fail_mode": secure, "protocols": stringSet(protocols), "datapath_type": b.Datapath, "flow_tables": tables,
+	}
+	config := map[string]string{}
+	if have != nil {
+		maps.Copy(config, have.OtherConfig) // other keys are the operator's
+	}
+	if b.HWAddr != "" {
+		config[hwaddr] = b.HWAddr
+		row["other_config"] = stringMap(config)
 	}
 	if have != nil {
 		return append(ops, update(bridgeTable, have.UUID, row))
