@@ -10,6 +10,8 @@ import (
 	"regexp"
 	"strings"
 	"time"
+
+	"github.com/weft-sdn/weft/flows"
 )
 
 // Config is everything that an Agent has to be told. The yaml keys of
@@ -28,7 +30,14 @@ type Config struct {
 	SubnetFile string        // subnet_file: what weft-cni reads
 	Socket     string        // socket: status, answers weft-agent status
 	LogLevel   string        // log_level: debug, info, warn or error
-	Reconcile  time.Duration // reconcile_interval: between full comparisons with the switch, at least 100ms
+	Reconcile  time.Duration // reconcile_interval: between full comparisons with switch and host, at least 100ms
+
+	DNSServers   []netip.Addr    // dns_servers: IPv4 addresses of this host whose port 53 its containers may use, tcp and udp
+	HostServices []flows.Service // host_services: "PROTOCOL ADDRESS:PORT" of this host that its containers may use
+	NoMasquerade []netip.Prefix  // no_masquerade: networks out of the overlay that see the containers' own addresses
+	Outbound     OutboundLimit   // outbound_connections
+	FlowLog      FlowLog         // flow_log
+	Answers      AnswerLimits    // answers
 
 	BootID string // of the running kernel; "" means that it is read from /proc
 }
@@ -39,6 +48,28 @@ type TLSFiles struct {
 	CertFile string // tls.cert_file
 	KeyFile  string // tls.key_file
 	CAFile   string // tls.ca_file
+}
+
+// OutboundLimit bounds new TCP connections out of the overlay, for each
+// container, destination address and port. The zero value is no limit.
+type OutboundLimit struct {
+	RatePerSec int  // outbound_connections.rate_per_sec: 0 (no limit) to 1000000
+	Burst      int  // outbound_connections.burst: 1 to 1000000 where there is a rate
+	DryRun     bool // outbound_connections.dry_run: log what is over the limit and let it pass
+}
+
+// FlowLog is where and how much denied and accepted traffic is logged.
+type FlowLog struct {
+	File              string // flow_log.file: absolute path, "-" for standard output, "" for no log
+	DeniedPerSec      int    // flow_log.denied_per_sec: lines per container, 0 to 1000000
+	AcceptedUDPPerSec int    // flow_log.accepted_udp_per_sec: lines per cell, 0 to 1000000
+}
+
+// AnswerLimits bound the TCP resets and ICMP errors by which denied traffic is
+// answered. What is beyond is dropped and counted.
+type AnswerLimits struct {
+	PerContainer int // answers.per_container: per second, to one sender, 1 to 1000000
+	PerCell      int // answers.per_cell: per second, 1 to 1000000
 }
 
 // DatapathAlone is the datapath of a cell without tunnel: OVS's userspace
@@ -58,6 +89,8 @@ func DefaultConfig() Config {
 		Socket:     "/run/weft/agent.sock",
 		LogLevel:   "info",
 		Reconcile:  30 * time.Second,
+		FlowLog:    FlowLog{File: "/var/log/weft/flows.log", DeniedPerSec: 1, AcceptedUDPPerSec: 100},
+		Answers:    AnswerLimits{PerContainer: 100, PerCell: 1000},
 	}
 }
 
@@ -124,5 +157,70 @@ func (c Config) Validate() error {
 			fault(p.key, p.path, "must be an absolute path")
 		}
 	}
+	c.validateHost(fault)
 	return errors.Join(faults...)
+}
+
+// maxPerSec bounds every rate and burst, so that nftables can express them.
+const maxPerSec = 1_000_000
+
+// validateHost reports the faults of what concerns the host's own network.
+func (c Config) validateHost(fault func(key string, value any, must string)) {
+	for _, a := range c.DNSServers {
+		if !usable(a) {
+			fault("dns_servers", a, "must be an IPv4 address of this host")
+		}
+	}
+	for _, s := range c.HostServices {
+		if !usable(s.Addr) || s.Port == 0 || (s.Protocol != flows.TCP && s.Protocol != flows.UDP) {
+			fault("host_services", fmt.Sprintf("%v %v:%d", s.Protocol, s.Addr, s.Port), `must be such as "tcp 169.254.0.3:8301"`)
+		}
+	}
+	for _, p := range c.NoMasquerade {
+		if !p.Addr().Is4() || p != p.Masked() {
+			fault("no_masquerade", p, "must be an IPv4 network such as 10.0.0.0/8")
+		}
+	}
+	if c.FlowLog.File != "" && c.FlowLog.File != "-" && !filepath.IsAbs(c.FlowLog.File) {
+		fault("flow_log.file", c.FlowLog.File, `must be an absolute path, "-" for standard output, or empty for no log`)
+	}
+	leastBurst := min(1, max(0, c.Outbound.RatePerSec)) // where there is no rate, it does not matter
+	for _, n := range []struct {
+		key          string
+		value, least int
+	}{
+		{"outbound_connections.rate_per_sec", c.Outbound.RatePerSec, 0},
+		{"outbound_connections.burst", c.Outbound.Burst, leastBurst},
+		{"flow_log.denied_per_sec", c.FlowLog.DeniedPerSec, 0},
+		{"flow_log.accepted_udp_per_sec", c.FlowLog.AcceptedUDPPerSec, 0},
+		{"answers.per_container", c.Answers.PerContainer, 1},
+		{"answers.per_cell", c.Answers.PerCell, 1},
+	} {
+		if n.value < n.least || n.value > maxPerSec {
+			fault(n.key, n.value, fmt.Sprintf("must be %d to %d", n.least, maxPerSec))
+		}
+	}
+}
+
+// usable tells whether a host can have the address.
+func usable(a netip.Addr) bool { return a.Is4() && !a.IsUnspecified() && !a.IsMulticast() }
+
+// Services are the ports of this host that every container of the cell may use.
+func (c Config) Services() []flows.Service {
+	var all []flows.Service
+	for _, a := range c.DNSServers {
+		all = append(all, flows.Service{Protocol: flows.TCP, Addr: a, Port: 53}, flows.Service{Protocol: flows.UDP, Addr: a, Port: 53})
+	}
+	return append(all, c.HostServices...)
+}
+
+// ParseService reads a host service: "tcp 169.254.0.3:8301".
+func ParseService(text string) (flows.Service, error) {
+	name, address, _ := strings.Cut(text, " ")
+	protocol, err := flows.ParseProtocol(name)
+	if err != nil {
+		return flows.Service{}, err
+	}
+	at, err := netip.ParseAddrPort(strings.TrimSpace(address))
+	return flows.Service{Protocol: protocol, Addr: at.Addr(), Port: at.Port()}, err
 }

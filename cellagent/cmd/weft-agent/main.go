@@ -50,6 +50,18 @@ a start with nothing new changes no flow. SIGTERM leaves everything as it is.`,
   # ovs_ofctl: ovs-ofctl, bridge: br-weft, datapath: "" (or netdev: a cell alone, without
   # tunnel), state_dir: /var/lib/weft/agent, subnet_file: /run/weft/subnet.json,
   # socket: /run/weft/agent.sock, log_level: info, reconcile_interval: 30s
+  #
+  # what containers may use of this host, and how they leave it (defaults: nothing, and
+  # with the cell's address):
+  dns_servers: [169.254.0.2]                # port 53, tcp and udp
+  host_services: ["tcp 169.254.0.3:8301"]
+  no_masquerade: [10.0.0.0/8]               # sees the containers' own addresses
+  # new TCP connections per container and destination; rate_per_sec 0 (default): no limit
+  outbound_connections: {rate_per_sec: 100, burst: 1000, dry_run: false}
+  # defaults; file "": no log, "-": standard output. Denied: per container; udp: per cell
+  flow_log: {file: /var/log/weft/flows.log, denied_per_sec: 1, accepted_udp_per_sec: 100}
+  # defaults: resets and ICMP errors per second to whom is denied; more is dropped
+  answers: {per_container: 100, per_cell: 1000}
 
   # what is it doing, and is the switch in step?
   weft-agent status`,

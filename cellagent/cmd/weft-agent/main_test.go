@@ -2,13 +2,16 @@ package main
 
 import (
 	"bytes"
+	"net/netip"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/weft-sdn/weft/cellagent"
+	"github.com/weft-sdn/weft/flows"
 )
 
 const goodFile = `cell: cell-1
@@ -28,7 +31,16 @@ func load(t *testing.T, text string) (cellagent.Config, error) {
 
 // TestFileOverDefaults: what the file does not name has its default.
 func TestFileOverDefaults(t *testing.T) {
-	cfg, err := load(t, goodFile+"reconcile_interval: 5s\nlog_level: debug\ndatapath: netdev\n")
+	cfg, err := load(t, goodFile+`reconcile_interval: 5s
+log_level: debug
+datapath: netdev
+dns_servers: [169.254.0.2]
+host_services: ["udp 169.254.0.3:8301"]
+no_masquerade: [10.0.0.0/8, 192.0.2.0/24]
+outbound_connections: {rate_per_sec: 100, burst: 1000, dry_run: true}
+flow_log: {file: "", denied_per_sec: 3}
+answers: {per_cell: 7}
+`)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +48,13 @@ func TestFileOverDefaults(t *testing.T) {
 	want.Cell, want.UnderlayIP, want.Controller = "cell-1", "172.31.0.1", "https://controller.example:4003"
 	want.TLS = cellagent.TLSFiles{CertFile: "/etc/weft/cell-1.crt", KeyFile: "/etc/weft/cell-1.key", CAFile: "/etc/weft/ca.crt"}
 	want.Reconcile, want.LogLevel, want.Datapath = 5*time.Second, "debug", "netdev"
-	if cfg != want {
+	want.DNSServers = []netip.Addr{netip.MustParseAddr("169.254.0.2")}
+	want.HostServices = []flows.Service{{Protocol: flows.UDP, Addr: netip.MustParseAddr("169.254.0.3"), Port: 8301}}
+	want.NoMasquerade = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.0.2.0/24")}
+	want.Outbound = cellagent.OutboundLimit{RatePerSec: 100, Burst: 1000, DryRun: true}
+	want.FlowLog = cellagent.FlowLog{DeniedPerSec: 3, AcceptedUDPPerSec: 100}
+	want.Answers = cellagent.AnswerLimits{PerContainer: 100, PerCell: 7}
+	if !reflect.DeepEqual(cfg, want) {
 		t.Errorf("got  %+v\nwant %+v", cfg, want)
 	}
 }
@@ -55,6 +73,12 @@ log_level: loud
 reconcile_interval: often
 mtu: 1450
 socket: [1]
+dns_servers: [dns.example]
+host_services: ["sctp 169.254.0.3:8301"]
+no_masquerade: [10.0.0.1/8, 10.0.0.0]
+outbound_connections: {rate_per_sec: 5, dry_run: 1}
+flow_log: {file: flows.log, denied_per_sec: -1, accepted_udp_per_sec: "many"}
+answers: {per_container: 0, per_cell: 2000000}
 `)
 	if err == nil {
 		t.Fatal("accepted")
@@ -63,6 +87,10 @@ socket: [1]
 		`cell "Cell_1"`, `underlay_ip "fe80::1"`, `controller "http://x"`, `tls.cert_file "a.crt"`, `tls.ca_file ""`,
 		`ovsdb "tcp:127.0.0.1:6640"`, `bridge "a-bridge-name-too-long"`, `datapath "kernel"`, `state_dir "state"`,
 		`log_level "loud"`, `reconcile_interval "often"`, `mtu "1450": no such key`, `socket "[1]": must be text`,
+		`dns_servers "dns.example"`, `host_services "sctp 169.254.0.3:8301"`, `no_masquerade "10.0.0.0"`,
+		`outbound_connections.burst "0": must be 1 to 1000000`, `outbound_connections.dry_run "1": must be true or false`,
+		`flow_log.file "flows.log"`, `flow_log.denied_per_sec "-1"`, `flow_log.accepted_udp_per_sec "many"`,
+		`answers.per_container "0"`, `answers.per_cell "2000000"`,
 	} {
 		if !strings.Contains(err.Error(), fault) {
 			t.Errorf("the error does not name %s:\n%v", fault, err)

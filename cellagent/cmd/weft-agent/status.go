@@ -74,8 +74,8 @@ func printStatus(w io.Writer, s cellagent.Status) error {
 	for _, f := range s.Faults {
 		fmt.Fprintf(w, "\nFAULT %s, for %v: %s\n", f.What, time.Since(f.Since).Round(time.Second), f.Text)
 	}
-	list(w, "missing", s.Missing)
-	list(w, "foreign", s.Foreign)
+	listFlows(w, "missing", s.Missing)
+	listFlows(w, "foreign", s.Foreign)
 	if len(s.Endpoints) == 0 {
 		return nil
 	}
@@ -93,7 +93,7 @@ func printStatus(w io.Writer, s cellagent.Status) error {
 	return t.Flush()
 }
 
-func list(w io.Writer, title string, flows []string) {
+func listFlows(w io.Writer, title string, flows []string) {
 	for _, f := range flows {
 		fmt.Fprintf(w, "%s: %s\n", title, f)
 	}
