@@ -18,6 +18,9 @@ var drop = ovs.Drop()
 // to a port's number refuses to do.
 const backToSender = literal("IN_PORT")
 
+// toHost outputs to the bridge's own port.
+const toHost = literal("LOCAL")
+
 // gotoTable continues the pipeline.
 type gotoTable TableID
 

@@ -27,10 +27,11 @@ func Check(t Table) error {
 			faults = append(faults, fmt.Errorf("%v: %w", f, err))
 		}
 	}
-	for i := range contracts {
-		miss := Flow{Table: contracts[i].ID, Cookie: BaseCookie(contracts[i].ID), Actions: "drop"}
+	var last builder
+	last.misses()
+	for _, miss := range last.flows {
 		if !slices.Contains(t, miss) {
-			faults = append(faults, fmt.Errorf("table %s does not end in %q", contracts[i].Name, miss))
+			faults = append(faults, fmt.Errorf("table %v does not end in %q", miss.Table, miss))
 		}
 	}
 	return errors.Join(faults...)
@@ -84,8 +85,12 @@ func checkPrerequisites(matched []string) error {
 			needs = "ip"
 		case strings.HasPrefix(field, "arp_"):
 			needs = "arp"
-		case field == "ct_nw_proto" || field == "ct_tp_dst":
+		case strings.HasPrefix(field, "ct_nw_") || strings.HasPrefix(field, "ct_tp_"):
 			needs = "ct_state"
+		case field == "tcp_flags":
+			needs = "tcp"
+		case strings.HasPrefix(field, "icmp_"):
+			needs = "icmp"
 		}
 		if needs != "" && !slices.Contains(matched, needs) {
 			return fmt.Errorf("matches %s without %s", field, needs)

@@ -37,8 +37,10 @@ func (e *effects) add(action string) error {
 	name, rest, _ := strings.Cut(action, ":")
 	switch {
 	case action == "drop":
-	case action == "IN_PORT":
+	case action == "IN_PORT" || action == "LOCAL":
 		e.outputs = append(e.outputs, action)
+	case action == "output:"+strconv.Itoa(int(DenyOFPort)):
+		e.outputs = append(e.outputs, "deny")
 	case action == "output:"+strconv.Itoa(int(TunnelOFPort)):
 		e.outputs = append(e.outputs, "tunnel")
 	case name == "output":
@@ -54,6 +56,7 @@ func (e *effects) add(action string) error {
 	case name == "load" || name == "set_field":
 		_, to, _ := strings.Cut(rest, "->")
 		return addField(&e.writes, to)
+	case strings.HasPrefix(action, "conjunction("): // ends no journey: it is half of a match
 	case strings.HasPrefix(action, "ct("):
 		return e.addTracking(strings.TrimSuffix(strings.TrimPrefix(action, "ct("), ")"))
 	default:

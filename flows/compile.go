@@ -1,15 +1,21 @@
 package flows
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
+
+	"github.com/digitalocean/go-openvswitch/ovs"
 )
 
 // Base is what a cell's own part of the table depends on.
 type Base struct {
-	VNI     VNI
-	Lease   netip.Prefix   // this cell's overlay subnet
-	Overlay []netip.Prefix // the whole overlay network
+	VNI       VNI
+	Lease     netip.Prefix   // this cell's overlay subnet
+	Overlay   []netip.Prefix // the whole overlay network
+	VXLANPort uint16         // 0: DefaultVXLANPort
+	Deny      []netip.Prefix // networks that no egress rule opens
+	Services  []Service      // of the host, open to its containers
 }
 
 // Compile returns the complete flow table of a cell. It is a pure function:
@@ -27,6 +33,13 @@ func Fragments(cell CellState) []Fragment {
 	for _, peer := range cell.Remote {
 		fragments = append(fragments, PeerFragment(cell.VNI, peer))
 	}
+	compiled := make(map[EgressRules]bool)
+	for _, ep := range cell.Local {
+		if ep.Egress != "" && !compiled[ep.Egress] {
+			compiled[ep.Egress] = true
+			fragments = append(fragments, EgressFragment(ep.Egress))
+		}
+	}
 	byGroup := make(map[GroupID][]Rule)
 	for _, r := range cell.Allow {
 		byGroup[r.To] = append(byGroup[r.To], r)
@@ -41,20 +54,40 @@ func Fragments(cell CellState) []Fragment {
 }
 
 // Base returns the part of the state that BaseFragment depends on.
-func (c CellState) Base() Base { return Base{VNI: c.VNI, Lease: c.Lease, Overlay: c.Overlay} }
+func (c CellState) Base() Base {
+	return Base{VNI: c.VNI, Lease: c.Lease, Overlay: c.Overlay, VXLANPort: c.VXLANPort, Deny: c.Deny, Services: c.Services}
+}
+
+func (b Base) vxlanPort() uint16 {
+	if b.VXLANPort == 0 {
+		return DefaultVXLANPort
+	}
+	return b.VXLANPort
+}
+
+// services returns each service once, in order.
+func (b Base) services() []Service {
+	sorted := slices.Clone(b.Services)
+	slices.SortFunc(sorted, func(a, b Service) int {
+		return cmp.Or(a.Addr.Compare(b.Addr), cmp.Compare(a.Protocol, b.Protocol), cmp.Compare(a.Port, b.Port))
+	})
+	return slices.Compact(sorted)
+}
 
 // BaseFragment compiles the pipeline itself, which denies everything.
 func BaseFragment(base Base) Fragment {
 	var b builder
+	b.classifyHost(base.Overlay)
 	b.classifyRest()
 	b.arp()
 	b.conntrack()
 	b.state()
 	b.destinationRest(base.Lease, base.Overlay)
-	b.egress()
 	b.judge()
+	b.egress(base)
 	b.output(base.VNI)
-	b.dropMisses()
+	b.deny()
+	b.misses()
 	return b.fragment(BaseKey())
 }
 
@@ -80,11 +113,15 @@ func PeerFragment(vni VNI, peer Peer) Fragment {
 // missPriority is below every other flow of a table.
 const missPriority = 0
 
-// dropMisses ends every table in a drop of its own: OVS would drop a packet
-// that matches nothing as well, but nobody could count it.
-func (b *builder) dropMisses() {
+// misses ends every table in a flow of its own that drops or denies: OVS would
+// drop a packet that matches nothing as well, but nobody could count it.
+func (b *builder) misses() {
 	for i := range contracts {
-		t := contracts[i].ID
-		b.add(stage{t, missPriority, BaseCookie(t)}, nil, drop)
+		c := &contracts[i]
+		actions := []ovs.Action{drop}
+		if c.Reason != 0 {
+			actions = deny(c.Reason)
+		}
+		b.add(stage{c.ID, missPriority, BaseCookie(c.ID)}, nil, actions...)
 	}
 }

@@ -22,6 +22,7 @@ const (
 	KindCell     CookieKind = 3 // another cell; id: its VTEP's IPv4 as a number
 	KindPolicy   CookieKind = 4 // one policy; id: PolicyID
 	KindPolicies CookieKind = 5 // what several policies cause together; id: hash of their PolicyIDs
+	KindEgress   CookieKind = 6 // one egress rule; id: its EgressProfile, then 16 bits for its place in the set from 1
 )
 
 const cookieIDBits = 60
@@ -39,6 +40,8 @@ func (k CookieKind) String() string {
 		return "policy"
 	case KindPolicies:
 		return "policies"
+	case KindEgress:
+		return "egress"
 	}
 	return fmt.Sprintf("unknown(%d)", uint8(k))
 }
@@ -73,6 +76,21 @@ func CellCookie(vtep netip.Addr) Cookie { return cookie(KindCell, uint64(ipv4(vt
 // PolicyCookie is the cookie of flows that one policy alone causes.
 func PolicyCookie(id PolicyID) Cookie { return cookie(KindPolicy, uint64(id)) }
 
+// EgressCookie is the cookie of the flows of one rule of a set, by its place in
+// the canonical text from 1; place 0 is what the set allows as a whole.
+func EgressCookie(p EgressProfile, place int) Cookie {
+	return cookie(KindEgress, uint64(p)<<16|uint64(uint16(place)))
+}
+
+// Egress returns the profile and the place of the rule that the cookie of
+// egress flows holds, and zeros for other kinds.
+func (c Cookie) Egress() (p EgressProfile, place int) {
+	if c.Kind() != KindEgress {
+		return 0, 0
+	}
+	return EgressProfile(c.ID() >> 16), int(uint16(c))
+}
+
 // IP returns the IPv4 address that an endpoint's or a cell's cookie holds, and
 // the zero Addr for other kinds.
 func (c Cookie) IP() netip.Addr {
@@ -101,8 +119,10 @@ func Explain(c Cookie) (CookieKind, string, error) {
 		file = "compile.go"
 	case KindPolicy, KindPolicies:
 		file = "policy.go"
+	case KindEgress:
+		file = "egressprofile.go"
 	default:
-		return kind, "", fmt.Errorf("cookie %v: kind %d is not one of ours (1 to 5): the flow was not compiled by weft", c, uint8(kind))
+		return kind, "", fmt.Errorf("cookie %v: kind %d is not one of ours (1 to 6): the flow was not compiled by weft", c, uint8(kind))
 	}
 	return kind, "flows/" + file, nil
 }

@@ -58,6 +58,9 @@ func (p EgressProfile) String() string { return fmt.Sprintf("%08x", uint32(p)) }
 // NewEgressRules validates rules and returns their canonical text. The error
 // names the rule by its place, from 1, the field and its value.
 func NewEgressRules(rules []EgressRule) (EgressRules, error) {
+	if len(rules) > MaxEgressRules {
+		return "", fmt.Errorf("%d egress rules: at most %d", len(rules), MaxEgressRules)
+	}
 	rules = slices.Clone(rules)
 	for i, r := range rules {
 		if err := r.validate(); err != nil {
@@ -82,10 +85,13 @@ func ParseEgressRules(text string) (EgressRules, error) {
 }
 
 // Rules returns the rules of a canonical text, in its order; nil for one that
-// NewEgressRules did not make.
+// NewEgressRules did not make, which may have rules that cannot be compiled.
 func (r EgressRules) Rules() []EgressRule {
 	rules, err := r.parse()
 	if err != nil {
+		return nil
+	}
+	if canonical, err := NewEgressRules(rules); err != nil || canonical != r {
 		return nil
 	}
 	return rules

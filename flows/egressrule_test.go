@@ -1,6 +1,7 @@
 package flows
 
 import (
+	"net/netip"
 	"strings"
 	"testing"
 )
@@ -50,4 +51,60 @@ func TestEgressRulesRefused(t *testing.T) {
 			t.Errorf("%q: got %q, %v; the error must say %q", text, got, err, says)
 		}
 	}
+}
+
+// TestEgressRulesAreBounded: a set has a priority for each of its rules.
+func TestEgressRulesAreBounded(t *testing.T) {
+	rules := make([]EgressRule, MaxEgressRules+1)
+	for i := range rules {
+		to := netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)})
+		rules[i] = EgressRule{Protocol: TCP, First: to, Last: to, Log: i%2 == 0}
+	}
+	if _, err := NewEgressRules(rules); err == nil || !strings.Contains(err.Error(), "4097 egress rules: at most 4096") {
+		t.Errorf("one too many: %v", err)
+	}
+	set, err := NewEgressRules(rules[1:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := make(map[uint16]bool)
+	for _, f := range EgressFragment(set).Flows {
+		seen[f.Priority] = true
+	}
+	if len(seen) != MaxEgressRules+1 || !seen[egressFirstRule-MaxEgressRules+1] {
+		t.Errorf("%d priorities", len(seen))
+	}
+}
+
+// FuzzParseEgressRules: whatever the text, what is accepted is canonical, reads
+// back as itself and compiles to flows that the contracts allow.
+func FuzzParseEgressRules(f *testing.F) {
+	for _, text := range []string{
+		"", "all 192.0.2.7", "tcp 10.0.0.1-10.0.0.9 443; udp 0.0.0.0-255.255.255.255 53-54 log", "icmp 10.1.0.0-10.1.0.255 8/0; icmp 10.2.0.0 */3",
+		"tcp 0.0.0.1-255.255.255.254 1-65534", "tcp ::1 80", "tcp 10.0.0.9-10.0.0.1", "all 10.0.0.1 log; all 10.0.0.1",
+	} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		set, err := ParseEgressRules(text)
+		unread := EgressRules(text).Rules() // must not panic, nor compile what is not canonical
+		if (len(unread) > 0) != (err == nil && set != "" && string(set) == text) {
+			t.Errorf("%q: %d rules, canonical %q, %v", text, len(unread), set, err)
+		}
+		if err != nil {
+			return
+		}
+		again, err := NewEgressRules(set.Rules())
+		if err != nil || again != set {
+			t.Fatalf("%q: %q reads back as %q, %v", text, set, again, err)
+		}
+		for _, flow := range EgressFragment(set).Flows {
+			if parsed, err := ParseFlow(flow.String()); err != nil || parsed != flow {
+				t.Fatalf("%q: %v reads back as %v, %v", text, flow, parsed, err)
+			}
+			if err := checkFlow(flow); err != nil {
+				t.Fatalf("%q: %v: %v", text, flow, err)
+			}
+		}
+	})
 }

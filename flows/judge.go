@@ -1,21 +1,44 @@
 package flows
 
-// Table judge: which pair of groups does policy judge?
+// Table judge: who judges it, and between whom?
 
-const judgeEach = 100 // the cases exclude each other
+const (
+	judgeNobody = 110 // a sender without identity, to another cell
+	judgeEach   = 100 // the cases exclude each other
+)
 
-// judge puts the opener's group into source and the server's into destination,
-// whichever way the packet travels, so that policy needs one flow for both
-// directions; or passes what another cell judges.
+// judge sends each packet to the table that judges it, or past all of them if
+// somebody else does. For policy it puts the opener's group into source and the
+// server's into destination, whichever way the packet travels, so that policy
+// needs one flow for both directions.
 func (b *builder) judge() {
 	at := stage{TableJudge, judgeEach, BaseCookie(TableJudge)}
+	// No policy is for a container without identity, on whichever cell. Denied
+	// here it needs no tunnel, and what says there that it is nobody is forged.
+	for _, c := range []uint32{classOriginal, classGlare} {
+		b.add(stage{TableJudge, judgeNobody, at.cookie},
+			[]term{source.group(0), class.is(c).and(delivery.is(deliveryTunnel))}, deny(ReasonPolicy)...)
+	}
 	// The sender's group moves to destination as it is now; the label's copy
 	// may be of an earlier app at the same address.
 	b.add(at, []term{class.is(classReply)},
 		source.to(destination.nxm()), source.from(labelSource.nxm()), gotoTable(TablePolicy))
-	b.add(at, []term{class.is(classElsewhere).and(delivery.is(deliveryLocal))}, gotoTable(TableOutput))
-	for _, c := range []uint32{classOriginal, classGlare} {
-		b.add(at, []term{class.is(c).and(delivery.is(deliveryLocal))}, gotoTable(TablePolicy))
-		b.add(at, []term{class.is(c).and(delivery.is(deliveryTunnel))}, gotoTable(TableOutput))
+	for _, way := range []struct {
+		class, delivery uint32
+		next            TableID
+	}{
+		{classOriginal, deliveryLocal, TablePolicy},
+		{classOriginal, deliveryTunnel, TableOutput}, // the receiver's cell judges
+		{classOriginal, deliveryHost, TableEgress},
+		{classReturn, deliveryLocal, TableEgress},
+		{classGlare, deliveryLocal, TablePolicy},
+		{classGlare, deliveryTunnel, TableOutput},
+		{classElsewhere, deliveryLocal, TableOutput}, // the sender's cell has judged
+		{classHost, deliveryLocal, TableOutput},      // the host's rules have judged
+		{classHost, deliveryHost, TableOutput},
+		{classRefusal, deliveryLocal, TableOutput},
+		{classRefusal, deliveryTunnel, TableOutput},
+	} {
+		b.add(at, []term{class.is(way.class).and(delivery.is(way.delivery))}, gotoTable(way.next))
 	}
 }

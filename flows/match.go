@@ -22,8 +22,11 @@ type position uint8
 
 const (
 	_ position = iota
+	atPktMark
+	atConjID
 	atCTState
 	atCTMark
+	atCTDst
 	atCTTuple
 	atIP
 	atARP
@@ -32,6 +35,7 @@ const (
 	atReg2
 	atReg3
 	atReg4
+	atReg5
 	atTunID
 	atTunSrc
 	atInPort
@@ -43,10 +47,13 @@ const (
 	atARPTPA
 	atARPOp
 	atARPSHA
+	atICMPType
+	atICMPCode
+	atTCPFlags
 )
 
 // maxTerms bounds a match, prerequisites included.
-const maxTerms = 10
+const maxTerms = 12
 
 // word is a field without a value, or one whose text is fixed: "ip", "arp".
 type word string
@@ -54,6 +61,14 @@ type word string
 var (
 	isIP  = term{at: atIP, field: word("ip")}
 	isARP = term{at: atARP, field: word("arp")}
+	// isTCP and isICMP stand for isIP, and are prerequisites of what follows.
+	isTCP           = term{at: atIP, field: word("tcp")}
+	isICMP          = term{at: atIP, field: word("icmp")}
+	tcpReset        = term{at: atTCPFlags, field: word("tcp_flags=+rst")}
+	icmpUnreachable = term{at: atICMPType, field: word("icmp_type=3")}
+	icmpPort        = term{at: atICMPCode, field: word("icmp_code=3")}
+	// hostMarked is what the host's own rules let go to containers.
+	hostMarked = term{at: atPktMark, needs: atIP, field: word("pkt_mark=" + hex(HostMark) + "/" + hex(HostMark))}
 	// fromHost is the bridge's own port, the host's end.
 	fromHost = term{at: atInPort, field: word("in_port=LOCAL")}
 	// tagged is any 802.1Q or 802.1ad tag, of whatever VLAN and priority.
@@ -65,6 +80,7 @@ var (
 	// packets, unless -rel or +rel tells the two apart.
 	tracked = term{at: atCTState, needs: atIP, field: word("ct_state=-rel-inv+trk")}
 	related = term{at: atCTState, needs: atIP, field: word("ct_state=+rel-inv+trk")}
+	opening = term{at: atCTState, needs: atIP, field: word("ct_state=+new-rel-inv+trk")}
 	invalid = term{at: atCTState, needs: atIP, field: word("ct_state=+inv+trk")}
 	// forward and backward are the directions of a valid connection.
 	forward  = term{at: atCTState, needs: atIP, field: word("ct_state=-rpl-inv+trk")}

@@ -35,6 +35,20 @@ const (
 // noticeBackward is the direction byte of a packet against its connection.
 const noticeBackward = 1
 
+// String returns the reason's name: "policy", "egress" or "deny_networks",
+// whichever verdict it is of.
+func (r Reason) String() string {
+	switch r &^ ReasonAccepted {
+	case ReasonPolicy:
+		return "policy"
+	case ReasonEgress:
+		return "egress"
+	case ReasonDenyNetwork:
+		return "deny_networks"
+	}
+	return fmt.Sprintf("reason(%d)", uint8(r))
+}
+
 // Accepted reports whether the packet was let through.
 func (r Reason) Accepted() bool { return r&ReasonAccepted != 0 }
 

@@ -8,36 +8,79 @@ import (
 
 // Table output: deliver it, and remember the connection.
 
-const outputEach = 100 // the cases exclude each other
+const (
+	outputLogged = 110 // the first packet of a connection that is to be logged
+	outputEach   = 100 // the cases exclude each other
+)
 
 // output delivers what was allowed. Only here are connections committed, so a
 // denied packet leaves no entry behind.
 func (b *builder) output(vni VNI) {
-	at := stage{TableOutput, outputEach, BaseCookie(TableOutput)}
-	// ip is the prerequisite of copying from its destination address.
-	to := func(c, d uint32, more ...term) []term {
-		return append(more, isIP, class.is(c).and(delivery.is(d)))
-	}
-	local := append(rewriteMACs(), ovs.OutputField(ofport.nxm()))
+	b.outputLocal()
+	b.outputHost()
+	b.outputTunnel(vni)
+}
 
-	// Delivered here, so judged here.
-	allowed := []ovs.Action{
-		source.to(labelSource.nxm()), destination.to(labelDestination.nxm()), judged.set(1),
-	}
-	b.add(at, to(classOriginal, deliveryLocal, tracked), slices.Concat([]ovs.Action{commit(allowed...)}, local)...)
-	// An ICMP error is looked up as the connection that it is about, whoever
-	// sends it: committing it would write its sender's group into that entry.
-	b.add(at, to(classOriginal, deliveryLocal, related), local...)
-	b.add(at, to(classGlare, deliveryLocal), slices.Concat(turn(allowed...), local)...)
-	b.add(at, to(classReply, deliveryLocal), local...)
-	b.add(at, to(classElsewhere, deliveryLocal), local...)
+// way is a class and how it is delivered, with what else the flow matches. IP
+// is the prerequisite of copying from the destination address.
+func way(c, d uint32, more ...term) []term {
+	return append(more, isIP, class.is(c).and(delivery.is(d)))
+}
 
-	// Sent to the cell that judges: the entry here proves only that we sent.
-	question := sendTo(vni, source, 0)
-	b.add(at, to(classOriginal, deliveryTunnel), slices.Concat([]ovs.Action{commit()}, question)...)
-	b.add(at, to(classGlare, deliveryTunnel), slices.Concat(turn(), question)...)
-	// A reply that we judged says so; its sender is the connection's server.
-	b.add(at, to(classReply, deliveryTunnel), sendTo(vni, destination, gbpApplied)...)
+// outputs adds a flow that does one list of actions after the other.
+func (b *builder) outputs(match []term, actions ...[]ovs.Action) {
+	b.add(stage{TableOutput, outputEach, BaseCookie(TableOutput)}, match, slices.Concat(actions...)...)
+}
+
+// outputLocal delivers to a container here. What policy judged is remembered
+// as judged here, with both groups. An ICMP error is looked up as the
+// connection that it is about, whoever sends it: committing it would write its
+// sender's group into that entry.
+func (b *builder) outputLocal() {
+	deliver := append(rewriteMACs(), ovs.OutputField(ofport.nxm()))
+	policy := []ovs.Action{
+		source.to(labelSource.nxm()), destination.to(labelDestination.nxm()), judged.set(judgedPolicy),
+	}
+	remember := []ovs.Action{commit(policy...)}
+	b.outputs(way(classOriginal, deliveryLocal, tracked), remember, deliver)
+	b.outputLogged(classOriginal, deliveryLocal, ReasonPolicyAccepted, remember, deliver)
+	b.outputs(way(classOriginal, deliveryLocal, related), deliver)
+	b.outputs(way(classGlare, deliveryLocal), turn(policy...), deliver)
+	b.outputs(way(classHost, deliveryLocal, tracked), []ovs.Action{commit(judged.set(judgedHost))}, deliver)
+	b.outputs(way(classHost, deliveryLocal, related), deliver)
+	for _, c := range []uint32{classReply, classElsewhere, classReturn, classRefusal} {
+		b.outputs(way(c, deliveryLocal), deliver)
+	}
+}
+
+// outputHost hands to the host what leaves the overlay, or answers the host.
+// LOCAL has the gateway's MAC.
+func (b *builder) outputHost() {
+	deliver := []ovs.Action{ovs.SetField(GatewayMAC.String(), "eth_dst"), toHost}
+	remember := []ovs.Action{commit(judged.set(judgedEgress))}
+	b.outputs(way(classOriginal, deliveryHost, tracked), remember, deliver)
+	b.outputLogged(classOriginal, deliveryHost, ReasonEgressAccepted, remember, deliver)
+	b.outputs(way(classOriginal, deliveryHost, related), deliver)
+	b.outputs(way(classHost, deliveryHost), deliver)
+}
+
+// outputTunnel sends to the cell in vtep. What that cell judges leaves an
+// entry here that proves only that we sent. Where we judged, or refused, the
+// applied bit says so; the sender of a reply is the connection's server.
+func (b *builder) outputTunnel(vni VNI) {
+	question, verdict := sendTo(vni, source, 0), sendTo(vni, destination, gbpApplied)
+	b.outputs(way(classOriginal, deliveryTunnel), []ovs.Action{commit()}, question)
+	b.outputs(way(classGlare, deliveryTunnel), turn(), question)
+	b.outputs(way(classReply, deliveryTunnel), verdict)
+	b.outputs(way(classRefusal, deliveryTunnel), sendTo(vni, source, gbpApplied))
+}
+
+// outputLogged is the flow for the first packet of a connection that is to be
+// logged: the host gets a copy.
+func (b *builder) outputLogged(c, d uint32, why Reason, then ...[]ovs.Action) {
+	b.add(stage{TableOutput, outputLogged, BaseCookie(TableOutput)},
+		[]term{opening, isIP, class.is(c).and(delivery.is(d)).and(logged.is(1))},
+		slices.Concat(notice(source, destination, why), slices.Concat(then...))...)
 }
 
 // sendTo sends to the cell in vtep. Id and flags are always both set: a packet

@@ -25,7 +25,7 @@ func TestSwitchPrintsWhatWeCompile(t *testing.T) {
 			}
 		}
 		// With --names ports have names too, and nothing else differs.
-		names := strings.NewReplacer("in_port=tunnel", "in_port=1", "output:tunnel", "output:1", "in_port=c1", "in_port=1")
+		names := strings.NewReplacer("in_port=tunnel", "in_port=1", "output:tunnel", "output:1", "in_port=weftdeny", "in_port=2", "output:weftdeny", "output:2", "in_port=c1", "in_port=1")
 		have, err := ParseTable(names.Replace(r.br.Ofctl("", "--names", "--no-stats", "dump-flows", "br-weft")))
 		if err != nil || have.String() != want.String() {
 			t.Fatalf("seed %d, --names: %v\n%s", seed, err, diffText(have, want))

@@ -30,7 +30,7 @@ type Value struct {
 func Registers() []Register { return slices.Clone(registerFields) }
 
 var registerFields = []Register{
-	source, destination, ofport, vtep, origin, applied, class, delivery,
+	source, destination, ofport, vtep, origin, applied, class, delivery, logged, reason, profile,
 	judged, labelSource, labelDestination,
 }
 
@@ -48,9 +48,9 @@ var (
 	origin = Register{Name: "origin", Field: "reg4", Low: 0, High: 1,
 		Doc: "where the packet entered the bridge",
 		Values: []Value{
-			{originContainer, "container", "a container's port"},
+			{originContainer, "container", "a container's port; or the deny port, in a container's name"},
 			{originTunnel, "tunnel", "the VXLAN port, from a known cell"},
-			{originHost, "host", "LOCAL; reserved, nothing sets it yet"},
+			{originHost, "host", "LOCAL, with the mark of the host's own rules"},
 		}}
 	applied = Register{Name: "applied", Field: "reg4", Low: 2, High: 2,
 		Doc: "the policy-applied bit as received: the sender's cell judged this connection and allowed it"}
@@ -61,15 +61,35 @@ var (
 			{classReply, "reply", "answers a connection that this cell judged: judged here again, as its opener's"},
 			{classElsewhere, "elsewhere", "answers a connection that its sender's cell judged, which says so with the applied bit"},
 			{classGlare, "glare", "looks like an answer but nobody allowed the question: judged by itself"},
+			{classHost, "host", "of a connection that the host opened to a container here, either way: the host's rules judge"},
+			{classRefusal, "refusal", "the host's answer to a denied packet: nobody judges it"},
+			{classReturn, "return", "answers a connection out of the overlay: judged as its question was"},
 		}}
 	delivery = Register{Name: "delivery", Field: "reg4", Low: 8, High: 9,
 		Doc: "how it leaves",
 		Values: []Value{
 			{deliveryLocal, "local", "to the port in ofport"},
 			{deliveryTunnel, "tunnel", "to the cell in vtep"},
+			{deliveryHost, "host", "to LOCAL, out of the overlay"},
 		}}
-	judged = Register{Name: "judged", Field: "ct_mark", Low: 0, High: 0,
-		Doc: "this cell judged the connection and allowed it; without it the entry proves only that a container here sent"}
+	logged = Register{Name: "logged", Field: "reg4", Low: 10, High: 10,
+		Doc: "if it opens a connection and is allowed, the host gets a copy for its log"}
+	reason = Register{Name: "reason", Field: "reg4", Low: 16, High: 23,
+		Doc: "why it was denied",
+		Values: []Value{
+			{uint32(ReasonPolicy), "policy", "no policy allows it"},
+			{uint32(ReasonEgress), "egress", "no egress rule allows it"},
+			{uint32(ReasonDenyNetwork), "deny network", "it goes to a network that is always denied"},
+		}}
+	profile = Register{Name: "profile", Field: "reg5", Low: 0, High: 31,
+		Doc: "egress profile of the local container: the sender, or where destination finds one here, the receiver; 0: no rules"}
+	judged = Register{Name: "judged", Field: "ct_mark", Low: 0, High: 1,
+		Doc: "who on this cell judged the connection and allowed it; 0: nobody, the entry proves only that a container here sent",
+		Values: []Value{
+			{judgedPolicy, "policy", "a policy between apps"},
+			{judgedEgress, "egress", "egress rules"},
+			{judgedHost, "host", "the host, which opened it"},
+		}}
 	labelSource = Register{Name: "label_source", Field: "ct_label", Low: 0, High: 15,
 		Doc: "group id of the connection's opener when it last sent"}
 	labelDestination = Register{Name: "label_destination", Field: "ct_label", Low: 16, High: 31,
@@ -89,12 +109,24 @@ const (
 	classReply     = 2
 	classElsewhere = 3
 	classGlare     = 4
+	classHost      = 5
+	classRefusal   = 6
+	classReturn    = 7
 )
 
 // Values of delivery.
 const (
 	deliveryLocal  = 1
 	deliveryTunnel = 2
+	deliveryHost   = 3
+)
+
+// Values of judged.
+const (
+	judgedNot    = 0
+	judgedPolicy = 1
+	judgedEgress = 2
+	judgedHost   = 3
 )
 
 // Conntrack zones are 16 bits and shared by everything that uses conntrack on

@@ -19,6 +19,7 @@ type rig struct {
 	br    *dummyovs.Bridge
 	cell  CellState
 	ports map[OFPort]*dummyovs.Port
+	deny  *dummyovs.Port
 	seen  map[Flow]uint64 // packets counted so far
 }
 
@@ -29,7 +30,7 @@ func newRig(t testing.TB) *rig {
 	br.AddTunnel("tunnel", int(TunnelOFPort))
 	// Else OVS encapsulates by itself, and wants a route for it.
 	br.Appctl("dpif/set-dp-features", "br-weft", "tnl_push_pop", "false")
-	return &rig{t: t, br: br, ports: make(map[OFPort]*dummyovs.Port)}
+	return &rig{t: t, br: br, ports: make(map[OFPort]*dummyovs.Port), deny: br.AddPort("weftdeny", int(DenyOFPort))}
 }
 
 // load makes the cell's table the switch's, as a bundle, without forgetting
@@ -100,7 +101,7 @@ func (r *rig) verdict(inject func(), fromPort bool) string {
 }
 
 func endsJourney(f Flow) bool {
-	return f.Actions == "drop" || f.Table == TableOutput || strings.HasSuffix(f.Actions, "IN_PORT")
+	return f.Actions == "drop" || f.Table == TableOutput || f.Table == TableDeny || strings.HasSuffix(f.Actions, "IN_PORT")
 }
 
 // What the datapath was told to put into the outer header. Group 0 without
@@ -119,10 +120,29 @@ func (r *rig) describe(end Flow, cached string) string {
 		return fmt.Sprintf("drop in %v by %s", end.Table, end.Match)
 	case strings.HasSuffix(end.Actions, "IN_PORT"):
 		return "answered"
+	case end.Table == TableDeny:
+		return "denied by " + r.notice()
+	case end.Priority == outputLogged:
+		return r.delivered(end) + ", logged by " + r.notice()
 	case strings.HasSuffix(end.Actions, "output:1"):
 		return r.sent(cached)
 	}
-	return r.delivered()
+	return r.delivered(end)
+}
+
+// notice is what the host reads in the frame that it gets by the deny port.
+func (r *rig) notice() string {
+	r.t.Helper()
+	frame := r.deny.Receive()
+	n, err := NoticeOf(MAC(frame[6:12]), MAC(frame[:6]))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	text := fmt.Sprintf("%v, %d to %d", n.Reason, n.From, n.To)
+	if n.Backward {
+		text += " backward"
+	}
+	return text
 }
 
 func (r *rig) sent(cached string) string {
@@ -146,8 +166,11 @@ func (r *rig) sent(cached string) string {
 }
 
 // delivered finds the port that got the frame and checks how it was addressed.
-func (r *rig) delivered() string {
+func (r *rig) delivered(end Flow) string {
 	r.t.Helper()
+	if strings.HasSuffix(end.Actions, ",LOCAL") {
+		return "host"
+	}
 	deadline := time.After(10 * time.Second)
 	for {
 		for number, p := range r.ports {

@@ -28,6 +28,8 @@ var update = flag.Bool("update", false, "rewrite testdata/*.txtar from the compi
 //	PORT [mac MAC] [vlan] arp SENDER asks|tells TARGET => VERDICT
 //	PORT ipv6 => VERDICT
 //	cell VTEP [vni VNI] group GROUP [applied] [vlan] tcp|udp|icmp … => VERDICT
+//	host [unmarked] tcp|udp|icmp … => VERDICT
+//	answer [mac MAC] tcp|udp|icmp … => VERDICT
 //
 // "policies none" or "policies 7 8" leaves only these in force; "forget" makes
 // the switch forget all connections; lines with # are for the reader.
@@ -100,7 +102,8 @@ func (r *rig) step(cell CellState, line string) string {
 	}
 	packet, _, _ := strings.Cut(line, " => ")
 	p := &packetParser{t: r.t, words: strings.Fields(packet), line: line}
-	return packet + " => " + r.verdict(p.inject(r), !strings.HasPrefix(line, "cell "))
+	byPort := !strings.HasPrefix(line, "cell ") && !strings.HasPrefix(line, "host ")
+	return packet + " => " + r.verdict(p.inject(r), byPort)
 }
 
 // packetParser reads a packet's line, word by word.
@@ -154,7 +157,18 @@ func (p *packetParser) inject(r *rig) func() {
 		frame := p.frame(nil)
 		return func() { r.br.PacketOut(header, frame) }
 	}
-	port := r.ports[OFPort(p.number())]
+	if p.skip("host") {
+		from := dummyovs.Host{Mark: HostMark}
+		if p.skip("unmarked") {
+			from.Mark = 0
+		}
+		frame := p.frame(nil)
+		return func() { r.br.PacketOut(from, frame) }
+	}
+	port := r.deny
+	if !p.skip("answer") {
+		port = r.ports[OFPort(p.number())]
+	}
 	if port == nil {
 		p.t.Fatalf("no such port: %s", p.line)
 	}

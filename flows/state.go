@@ -21,19 +21,24 @@ func (b *builder) state() {
 
 	b.add(at(stateInvalid), []term{invalid}, drop)
 
-	b.add(at(stateReply), []term{backward, judged.is(1), origin.is(originContainer)},
+	b.add(at(stateReply), []term{backward, judged.is(judgedPolicy), origin.is(originContainer)},
 		class.set(classReply), next)
-	b.add(at(stateReply), []term{backward, judged.is(0), origin.is(originTunnel).and(applied.is(1))},
+	b.add(at(stateReply), []term{backward, judged.is(judgedNot), origin.is(originTunnel).and(applied.is(1))},
 		class.set(classElsewhere), next)
+	b.add(at(stateReply), []term{backward, judged.is(judgedEgress), origin.is(originHost)},
+		class.set(classReturn), next)
+	b.add(at(stateReply), []term{backward, judged.is(judgedHost), origin.is(originContainer)},
+		class.set(classHost), next)
 
 	// Both sides sent at once, or this cell has lost its memory. In a zone
 	// without entries the packet is the first of a connection of its own:
 	// policy then judges its own protocol and port, not those of a question
-	// that nobody allowed.
+	// that nobody allowed. The host has a memory of its own, and sends no
+	// answer to what it has not seen: from there it is dropped.
 	for _, from := range []uint32{originContainer, originTunnel} {
 		b.add(at(stateGlare), []term{backward, origin.is(from)},
 			class.set(classGlare), track(ZoneGlare, TableDestination))
+		b.add(at(stateForward), []term{forward, origin.is(from)}, class.set(classOriginal), next)
 	}
-
-	b.add(at(stateForward), []term{forward}, class.set(classOriginal), next)
+	b.add(at(stateForward), []term{forward, origin.is(originHost)}, class.set(classHost), next)
 }

@@ -19,10 +19,11 @@ const (
 	TableConntrack   TableID = 20 // What does the connection tracker know of it?
 	TableState       TableID = 25 // Original direction, reply or invalid: who judges it?
 	TableDestination TableID = 30 // Which local port or remote VTEP should it leave by?
+	TableJudge       TableID = 35 // Who judges it, and between whom?
 	TableEgress      TableID = 40 // May it leave the overlay?
-	TableJudge       TableID = 45 // Which pair of groups does policy judge?
 	TablePolicy      TableID = 50 // May the source group talk to the destination group?
 	TableOutput      TableID = 60 // Deliver it, and remember the connection.
+	TableDeny        TableID = 70 // Who is told that it was denied, and why?
 )
 
 // Contract says what a table is for and what its flows may do. Check holds
@@ -39,6 +40,7 @@ type Contract struct {
 	Outputs  []string  // where packets may leave the pipeline; nil: nowhere
 	Why      string    // why it is a table of its own, here in the order
 	Drop     string    // what a packet counted by its last flow was
+	Reason   Reason    // why its last flow denies; 0: it drops, and nobody is told
 }
 
 // TableNames returns the pipeline's table names by number, for OVSDB's

@@ -18,9 +18,20 @@ type Tunnel struct {
 	GBPFlags uint8
 }
 
-// PacketOut sends a frame through the bridge's tables as if it had come from a
-// tunnel. It returns when the bridge has handled it.
-func (b *Bridge) PacketOut(tunnel Tunnel, frames ...[]byte) {
+// Host is the bridge's own port, LOCAL, by which the host sends.
+type Host struct {
+	Mark uint32 // the packet's mark (SO_MARK, nftables' meta mark)
+}
+
+// Entrance is where an injected packet comes from: a Tunnel or the Host.
+type Entrance interface {
+	oxm() []byte    // struct ofp_match
+	before() []byte // actions on the packet before the tables see it
+}
+
+// PacketOut sends frames through the bridge's tables as if they had come in
+// there. It returns when the bridge has handled them.
+func (b *Bridge) PacketOut(from Entrance, frames ...[]byte) {
 	b.t.Helper()
 	if b.of == nil {
 		of, err := dialOpenflow(b.path(b.Name + ".mgmt"))
@@ -31,7 +42,7 @@ func (b *Bridge) PacketOut(tunnel Tunnel, frames ...[]byte) {
 		b.of = of
 	}
 	for _, f := range frames {
-		if err := b.of.send(typePacketOut, packetOut(tunnel, f)); err != nil {
+		if err := b.of.send(typePacketOut, packetOut(from, f)); err != nil {
 			b.t.Fatalf("packet-out: %v", err)
 		}
 	}
@@ -113,44 +124,71 @@ func (o *openflow) barrier() error {
 	}
 }
 
-// packetOut encodes struct ofp_packet_out: no buffer, one action (output to
-// the tables), the tunnel's fields as match.
-func packetOut(t Tunnel, frame []byte) []byte {
+// packetOut encodes struct ofp_packet_out: no buffer, the entrance's actions
+// and output to the tables, the entrance's fields as match.
+func packetOut(from Entrance, frame []byte) []byte {
 	const (
 		noBuffer     = 0xffffffff
 		outputTables = 0xfffffff9 // OFPP_TABLE
 		actionLen    = 16
 	)
-	match := t.oxm()
+	match, before := from.oxm(), from.before()
 	body := binary.BigEndian.AppendUint32(nil, noBuffer)
-	body = binary.BigEndian.AppendUint16(body, actionLen)
+	body = binary.BigEndian.AppendUint16(body, uint16(len(before)+actionLen))
 	body = append(body, 0, 0)
-	body = append(body, match...)
+	body = append(append(body, match...), before...)
 	body = append(body, 0, 0, 0, actionLen) // OFPAT_OUTPUT
 	body = binary.BigEndian.AppendUint32(body, outputTables)
 	body = append(body, make([]byte, 8)...) // max_len, padding
 	return append(body, frame...)
 }
 
-// oxm encodes the fields as struct ofp_match, padded to 8 bytes.
+// Classes of OXM fields.
+const (
+	openflowBasic = 0x8000
+	nicira1       = 0x0001 // NXM_NX_*
+)
+
 func (t Tunnel) oxm() []byte {
-	const (
-		openflowBasic = 0x8000
-		nicira1       = 0x0001 // NXM_NX_*
-	)
-	var fields []byte
-	field := func(class uint16, number uint8, value ...byte) {
-		fields = binary.BigEndian.AppendUint16(fields, class)
-		fields = append(fields, number<<1, uint8(len(value)))
-		fields = append(fields, value...)
-	}
-	field(openflowBasic, 0, binary.BigEndian.AppendUint32(nil, uint32(t.InPort))...) // IN_PORT
-	field(openflowBasic, 38, binary.BigEndian.AppendUint64(nil, t.ID)...)            // TUNNEL_ID
-	field(nicira1, 31, t.Src.AsSlice()...)                                           // TUN_IPV4_SRC
-	field(nicira1, 32, t.Dst.AsSlice()...)                                           // TUN_IPV4_DST
-	field(nicira1, 38, binary.BigEndian.AppendUint16(nil, t.GBPID)...)               // TUN_GBP_ID
-	field(nicira1, 39, t.GBPFlags)                                                   // TUN_GBP_FLAGS
-	match := binary.BigEndian.AppendUint16([]byte{0, 1}, uint16(4+len(fields)))      // OFPMT_OXM
-	match = append(match, fields...)
+	var m oxmMatch
+	m.add(openflowBasic, 0, binary.BigEndian.AppendUint32(nil, uint32(t.InPort))) // IN_PORT
+	m.add(openflowBasic, 38, binary.BigEndian.AppendUint64(nil, t.ID))            // TUNNEL_ID
+	m.add(nicira1, 31, t.Src.AsSlice())                                           // TUN_IPV4_SRC
+	m.add(nicira1, 32, t.Dst.AsSlice())                                           // TUN_IPV4_DST
+	m.add(nicira1, 38, binary.BigEndian.AppendUint16(nil, t.GBPID))               // TUN_GBP_ID
+	m.add(nicira1, 39, []byte{t.GBPFlags})                                        // TUN_GBP_FLAGS
+	return m.encode()
+}
+
+func (h Host) oxm() []byte {
+	const local = 0xfffffffe // OFPP_LOCAL
+	var m oxmMatch
+	m.add(openflowBasic, 0, binary.BigEndian.AppendUint32(nil, local)) // IN_PORT
+	return m.encode()
+}
+
+func (t Tunnel) before() []byte { return nil }
+
+// before sets the mark: it is no pipeline field, which a packet-out's match
+// could carry.
+func (h Host) before() []byte {
+	var mark oxmMatch
+	mark.add(nicira1, 33, binary.BigEndian.AppendUint32(nil, h.Mark)) // PKT_MARK
+	action := append([]byte{0, 25, 0, 16}, mark...)                   // OFPAT_SET_FIELD, 16 bytes
+	return append(action, make([]byte, 16-len(action))...)
+}
+
+// oxmMatch is a list of fields.
+type oxmMatch []byte
+
+func (m *oxmMatch) add(class uint16, number uint8, value []byte) {
+	*m = binary.BigEndian.AppendUint16(*m, class)
+	*m = append(append(*m, number<<1, uint8(len(value))), value...)
+}
+
+// encode returns them as struct ofp_match, padded to 8 bytes.
+func (m oxmMatch) encode() []byte {
+	match := binary.BigEndian.AppendUint16([]byte{0, 1}, uint16(4+len(m))) // OFPMT_OXM
+	match = append(match, m...)
 	return append(match, make([]byte, (8-len(match)%8)%8)...)
 }
