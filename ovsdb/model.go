@@ -25,6 +25,7 @@ const (
 	KeyBoot      = "weft-boot"      // the kernel's boot id: another one means that the veth is gone
 	KeyEgress    = "weft-egress"    // where it may open connections out of the overlay (flows.EgressRules); absent: nowhere
 	KeyPorts     = "weft-ports"     // its ports that are open on the cell's address (FormatMappings)
+	KeyPort      = "weft-port"      // of the Queue and QoS that shape it: the port's name
 	KeyReady     = "weft-ready"     // "true" once the switch holds the endpoint's flows
 	KeyError     = "weft-error"     // why it never will, for people
 )
@@ -145,6 +146,7 @@ type (
 		UUID        string            `ovsdb:"_uuid"`
 		Name        string            `ovsdb:"name"`
 		Interfaces  []string          `ovsdb:"interfaces"`
+		QoS         *string           `ovsdb:"qos"`
 		OtherConfig map[string]string `ovsdb:"other_config"`
 		ExternalIDs map[string]string `ovsdb:"external_ids"`
 	}
@@ -155,8 +157,22 @@ type (
 		Options       map[string]string `ovsdb:"options"`
 		OFPort        *int              `ovsdb:"ofport"`
 		OFPortRequest *int              `ovsdb:"ofport_request"`
+		PolicingRate  int               `ovsdb:"ingress_policing_rate"`
+		PolicingBurst int               `ovsdb:"ingress_policing_burst"`
 		Error         *string           `ovsdb:"error"`
 		ExternalIDs   map[string]string `ovsdb:"external_ids"`
+	}
+	qosRow struct {
+		UUID        string            `ovsdb:"_uuid"`
+		Type        string            `ovsdb:"type"`
+		Queues      map[int]string    `ovsdb:"queues"`
+		OtherConfig map[string]string `ovsdb:"other_config"`
+		ExternalIDs map[string]string `ovsdb:"external_ids"`
+	}
+	queueRow struct {
+		UUID        string            `ovsdb:"_uuid"`
+		OtherConfig map[string]string `ovsdb:"other_config"`
+		ExternalIDs map[string]string `ovsdb:"external_ids"`
 	}
 )
 
@@ -166,12 +182,14 @@ const (
 	flowTableTable = "Flow_Table"
 	portTable      = "Port"
 	interfaceTable = "Interface"
+	qosTable       = "QoS"
+	queueTable     = "Queue"
 )
 
 func databaseModel() (model.ClientDBModel, error) {
 	return model.NewClientDBModel("Open_vSwitch", map[string]model.Model{
 		rootTable: &rootRow{}, bridgeTable: &bridgeRow{}, flowTableTable: &flowTableRow{},
-		portTable: &portRow{}, interfaceTable: &interfaceRow{},
+		portTable: &portRow{}, interfaceTable: &interfaceRow{}, qosTable: &qosRow{}, queueTable: &queueRow{},
 	})
 }
 
@@ -180,14 +198,17 @@ func databaseModel() (model.ClientDBModel, error) {
 // and newer columns, at which libovsdb's cache stops, out of it.
 func watched() []client.MonitorOption {
 	root, bridge, table, port, iface := &rootRow{}, &bridgeRow{}, &flowTableRow{}, &portRow{}, &interfaceRow{}
+	qos, queue := &qosRow{}, &queueRow{}
 	return []client.MonitorOption{
 		client.WithTable(root, &root.Bridges, &root.CurCfg, &root.NextCfg),
 		client.WithTable(bridge, &bridge.Name, &bridge.Ports, &bridge.FailMode, &bridge.Protocols,
 			&bridge.DatapathType, &bridge.DatapathID, &bridge.FlowTables, &bridge.OtherConfig, &bridge.ExternalIDs),
 		client.WithTable(table, &table.Name),
-		client.WithTable(port, &port.Name, &port.Interfaces, &port.OtherConfig, &port.ExternalIDs),
+		client.WithTable(port, &port.Name, &port.Interfaces, &port.QoS, &port.OtherConfig, &port.ExternalIDs),
 		client.WithTable(iface, &iface.Name, &iface.Type, &iface.Options, &iface.OFPort, &iface.OFPortRequest,
-			&iface.Error, &iface.ExternalIDs),
+			&iface.PolicingRate, &iface.PolicingBurst, &iface.Error, &iface.ExternalIDs),
+		client.WithTable(qos, &qos.Type, &qos.Queues, &qos.OtherConfig, &qos.ExternalIDs),
+		client.WithTable(queue, &queue.OtherConfig, &queue.ExternalIDs),
 	}
 }
 

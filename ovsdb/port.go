@@ -32,7 +32,7 @@ func (c *Client) AddPort(ctx context.Context, bridge string, p Port) (int, error
 	if err != nil {
 		return 0, err
 	}
-	if results[2].Count != 1 {
+	if results[0].Count != 1 {
 		return 0, fmt.Errorf("%w: bridge %q was deleted meanwhile", ErrNoBridge, bridge)
 	}
 	ofport, err := c.waitOFPort(ctx, p.Name)
@@ -47,16 +47,18 @@ func portOps(b *bridgeRow, p Port) []rfc7047.Operation {
 	if p.OFPortRequest != 0 {
 		iface["ofport_request"] = p.OFPortRequest
 	}
-	return []rfc7047.Operation{
-		insert(interfaceTable, newInterface, iface),
-		insert(portTable, newPort, rfc7047.Row{
-			"name": p.Name, "interfaces": uuidSet(newInterface),
-			// After a reboot the veth is gone; OVS's start script removes ports so marked.
-			"other_config": stringMap(map[string]string{"transient": "true"}),
-			"external_ids": stringMap(map[string]string{KeyOwner: Owner}),
-		}),
-		mutate(bridgeTable, b.UUID, addTo("ports", newPort)),
+	port := rfc7047.Row{
+		"name": p.Name, "interfaces": uuidSet(newInterface),
+		// After a reboot the veth is gone; OVS's start script removes ports so marked.
+		"other_config": stringMap(map[string]string{"transient": "true"}),
+		"external_ids": stringMap(map[string]string{KeyOwner: Owner}),
 	}
+	p.Limits.police(iface)
+	return append([]rfc7047.Operation{
+		mutate(bridgeTable, b.UUID, addTo("ports", newPort)),
+		insert(interfaceTable, newInterface, iface),
+		insert(portTable, newPort, port),
+	}, p.Limits.shape(port, p.Name)...)
 }
 
 // waitOFPort returns the port's number, or what ovs-vswitchd says is wrong.
@@ -100,8 +102,10 @@ func (c *Client) PinOFPort(ctx context.Context, name string, ofport int) error {
 
 // DeletePort removes a port of ours from the bridge. Deleting an absent port,
 // or one of an absent bridge, is not an error; a port that is not ours is
-// refused with ErrForeignPort.
+// refused with ErrForeignPort. Rows that limited it, or another port that
+// somebody else deleted, go with it.
 func (c *Client) DeletePort(ctx context.Context, bridge, name string) error {
+	c.sweep(ctx)
 	v, err := c.view()
 	if err != nil {
 		return err
@@ -114,7 +118,8 @@ func (c *Client) DeletePort(ctx context.Context, bridge, name string) error {
 		return fmt.Errorf("%w: port %q on bridge %q has no external_ids:%s=%s", ErrForeignPort, name, bridge, KeyOwner, Owner)
 	}
 	// Port and Interface rows go when nothing refers to them.
-	if _, err = c.transact(ctx, "delete port "+name, mutate(bridgeTable, b.UUID, removeFrom("ports", port.UUID))); err != nil {
+	if _, err = c.transact(ctx, "delete port "+name,
+		append(v.unshape(port), mutate(bridgeTable, b.UUID, removeFrom("ports", port.UUID)))...); err != nil {
 		return err
 	}
 	return c.wait(ctx, func(v view) (bool, error) {

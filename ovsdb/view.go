@@ -80,7 +80,9 @@ func (c *Client) Ports(bridge string) ([]Port, error) {
 		// A row that is not there (yet) arrives with a later change.
 		if p := ports[uuid]; p != nil && len(p.Interfaces) == 1 {
 			if i := ifaces[p.Interfaces[0]]; i != nil && isContainer(i) {
-				out = append(out, portOf(i))
+				container := portOf(i)
+				container.Limits = v.limits(p, i)
+				out = append(out, container)
 			}
 		}
 	}

@@ -1,0 +1,132 @@
+package ovsdb_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/weft-sdn/weft/ovsdb"
+)
+
+func limited(n int, l ovsdb.Limits) ovsdb.Port {
+	p := port(n)
+	p.Limits = l
+	return p
+}
+
+// limiting lists the QoS and Queue rows that are there.
+func limiting(o *ovs) string {
+	return strings.Join(strings.Fields(o.vsctl("--columns=type,other_config,external_ids", "--format=csv", "--no-headings", "list", "QoS")+"\n"+
+		o.vsctl("--columns=other_config,external_ids", "--format=csv", "--no-headings", "list", "Queue")), " ")
+}
+
+// TestLimitsComeAndGoWithThePort: in both directions, in one transaction each.
+func TestLimitsComeAndGoWithThePort(t *testing.T) {
+	o, c := cell(t)
+	want := ovsdb.Limits{In: ovsdb.Limit{RateKbps: 10000, BurstKb: 2000}, Out: ovsdb.Limit{RateKbps: 5000, BurstKb: 4000}}
+	before := o.transactions()
+	add(t, c, limited(2, want))
+	if added := o.transactions() - before; added != 1 {
+		t.Errorf("adding took %d transactions", added)
+	}
+	if got := o.vsctl("get", "interface", "c2", "ingress_policing_rate", "ingress_policing_burst"); got != "5000\n4000" {
+		t.Errorf("policing is %q", got)
+	}
+	const qos = `linux-htb,"{max-rate=""10000000""}","{weft-owner=weft, weft-port=c2}" ` +
+		`"{burst=""2000000"", max-rate=""10000000"", min-rate=""10000000""}","{weft-owner=weft, weft-port=c2}"`
+	if got := limiting(o); got != qos {
+		t.Errorf("rows\n%s\nwant\n%s", got, qos)
+	}
+	if got := o.vsctl("get", "port", "c2", "qos"); len(got) != 36 {
+		t.Errorf("the port's qos is %q", got)
+	}
+	if got := ports(t, o.dial())[0].Limits; got != want {
+		t.Errorf("read back %+v, want %+v", got, want)
+	}
+	add(t, c, port(3)) // without any
+	if got := limiting(o); got != qos {
+		t.Errorf("rows for a port without limits: %s", got)
+	}
+	before = o.transactions()
+	if err := c.DeletePort(within(t, 10*time.Second), "br-weft", "c2"); err != nil {
+		t.Fatal(err)
+	}
+	if got := limiting(o); got != "" {
+		t.Errorf("left behind: %s", got)
+	}
+	if deleted := o.transactions() - before; deleted != 1 {
+		t.Errorf("deleting took %d transactions", deleted)
+	}
+}
+
+// TestLimitsOfOneDirection: the other one is as the switch has it by itself.
+func TestLimitsOfOneDirection(t *testing.T) {
+	o, c := cell(t)
+	in, out := ovsdb.Limits{In: ovsdb.Limit{RateKbps: 8, BurstKb: 1}}, ovsdb.Limits{Out: ovsdb.Limit{RateKbps: 8, BurstKb: 1}}
+	add(t, c, limited(2, in))
+	add(t, c, limited(3, out))
+	if got := o.vsctl("get", "interface", "c2", "ingress_policing_rate"); got != "0" {
+		t.Errorf("c2 is policed at %s", got)
+	}
+	if got := o.vsctl("get", "port", "c3", "qos"); got != "[]" {
+		t.Errorf("c3 is shaped by %s", got)
+	}
+	if got := ports(t, o.dial()); got[0].Limits != in || got[1].Limits != out {
+		t.Errorf("read back %+v and %+v", got[0].Limits, got[1].Limits)
+	}
+}
+
+// TestLimitsOfLostPortsAreSwept: those of a port that somebody else deleted go
+// with the next one; other people's rows, and what another port uses, stay.
+func TestLimitsOfLostPortsAreSwept(t *testing.T) {
+	o, c := cell(t)
+	in := ovsdb.Limits{In: ovsdb.Limit{RateKbps: 1000, BurstKb: 1000}}
+	for n := 2; n < 6; n++ {
+		add(t, c, limited(n, in))
+	}
+	theirs := o.vsctl("create", "QoS", "type=linux-htb", "external_ids:of=somebody")
+	o.vsctl("del-port", "br-weft", "c2")
+	o.vsctl("add-port", "br-weft", "theirs", "--", "set", "port", "theirs", "qos="+o.vsctl("get", "port", "c4", "qos"))
+	eventually(t, "the copy shows it", func() bool { return len(ports(t, c)) == 3 })
+	rows := func() int {
+		return len(strings.Fields(o.vsctl("--columns=_uuid", "--format=csv", "--no-headings", "list", "QoS")))
+	}
+	for i, step := range []struct {
+		port string
+		left int // rows of QoS, one of them somebody's
+	}{{"never", 4}, {"c3", 3}, {"c4", 3}, {"c4", 3}} {
+		eventually(t, "the copy is complete", func() bool {
+			err := c.DeletePort(within(t, 10*time.Second), "br-weft", step.port)
+			if err != nil {
+				t.Fatalf("step %d: %v", i, err)
+			}
+			return rows() == step.left
+		})
+	}
+	o.vsctl("del-port", "br-weft", "theirs")
+	eventually(t, "the last user is gone", func() bool {
+		if err := c.DeletePort(within(t, 10*time.Second), "br-weft", "c5"); err != nil {
+			t.Fatal(err)
+		}
+		return rows() == 1 && o.vsctl("get", "QoS", theirs, "external_ids") == "{of=somebody}"
+	})
+	if got := o.vsctl("--columns=_uuid", "--format=csv", "--no-headings", "list", "Queue"); got != "" {
+		t.Errorf("queues left behind: %q", got)
+	}
+}
+
+// TestBurstIsWhatTheKernelCanHold: a longer one would wrap around to a short one.
+func TestBurstIsWhatTheKernelCanHold(t *testing.T) {
+	for _, c := range [][2]ovsdb.Limit{
+		{{RateKbps: 100, BurstKb: 27000}, {RateKbps: 100, BurstKb: 27000}},
+		{{RateKbps: 100, BurstKb: 27001}, {RateKbps: 100, BurstKb: 27000}},
+		{{RateKbps: ovsdb.MaxLimit, BurstKb: ovsdb.MaxLimit}, {RateKbps: ovsdb.MaxLimit, BurstKb: ovsdb.MaxLimit}},
+		{{}, {}},
+	} {
+		l := ovsdb.Limits{In: c[0], Out: c[0]}.Possible()
+		if !slices.Equal([]ovsdb.Limit{l.In, l.Out}, []ovsdb.Limit{c[1], c[1]}) {
+			t.Errorf("%+v becomes %+v, want %+v", c[0], l, c[1])
+		}
+	}
+}
