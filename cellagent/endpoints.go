@@ -137,7 +137,7 @@ func unfit(p ovsdb.Port, lease netip.Prefix) string {
 
 // wireEndpoint is a port as the controller is told of it.
 func wireEndpoint(p ovsdb.Port) api.Endpoint {
-	return api.Endpoint{Container: p.Container, App: p.App, IP: p.IP.String(), OFPort: uint16(p.OFPort)}
+	return api.Endpoint{Container: p.Container, App: p.App, IP: p.IP.String(), OFPort: uint16(p.OFPort), Egress: p.Egress}
 }
 
 // wireEndpoints is everything that a Hello says, in the order of containers.

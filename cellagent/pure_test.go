@@ -279,6 +279,25 @@ func TestObserveSortsPorts(t *testing.T) {
 	}
 }
 
+// TestControllerIsToldOfEgressRules: with the endpoint, and again only when they
+// change.
+func TestControllerIsToldOfEgressRules(t *testing.T) {
+	p := ovsdb.Port{Container: "one", App: "cats", IP: netip.MustParseAddr("10.255.1.2"), OFPort: 5, Egress: "tcp 192.0.2.1 443"}
+	seen := func() observation { return observation{endpoints: map[string]ovsdb.Port{"one": p}} }
+	up, _ := seen().changesSince(nil)
+	if len(up) != 1 || up[0].Egress != "tcp 192.0.2.1 443" {
+		t.Fatalf("told %+v", up)
+	}
+	told := map[string]api.Endpoint{"one": up[0]}
+	if again, _ := seen().changesSince(told); len(again) != 0 {
+		t.Errorf("told again %+v", again)
+	}
+	p.Egress = ""
+	if up, _ = seen().changesSince(told); len(up) != 1 || up[0].Egress != "" {
+		t.Errorf("without rules: told %+v", up)
+	}
+}
+
 // TestReservedPortsAreLeft: whoever sits on a reserved OpenFlow port is moved to
 // a number above all others, even if it was pinned there, and asked once.
 func TestReservedPortsAreLeft(t *testing.T) {
