@@ -26,6 +26,16 @@ func (c CellState) Validate() error {
 			fault("overlay %v: must be an IPv4 network", network)
 		}
 	}
+	for _, network := range c.Deny {
+		if !isSubnet(network) {
+			fault("deny network %v: must be an IPv4 network", network)
+		}
+	}
+	for _, s := range c.Services {
+		if s.Protocol != TCP && s.Protocol != UDP || !s.Addr.Is4() || s.Port == 0 {
+			fault("service %v %v:%d: must be tcp or udp, an IPv4 address and a port from 1", s.Protocol, s.Addr, s.Port)
+		}
+	}
 	c.validateLocal(fault)
 	c.validateRemote(fault)
 	for _, r := range c.Allow {
@@ -47,7 +57,8 @@ func (c CellState) Validate() error {
 func isSubnet(p netip.Prefix) bool { return p.IsValid() && p.Addr().Is4() && p.Bits() > 0 }
 
 func (c CellState) validateLocal(fault func(string, ...any)) {
-	containers, ips, ports := map[string]bool{}, map[netip.Addr]bool{}, map[OFPort]bool{TunnelOFPort: true}
+	containers, ips, ports := map[string]bool{}, map[netip.Addr]bool{}, map[OFPort]bool{TunnelOFPort: true, DenyOFPort: true}
+	profiles := map[EgressProfile]EgressRules{}
 	for _, ep := range c.Local {
 		switch {
 		case ep.Container == "" || containers[ep.Container]:
@@ -55,9 +66,16 @@ func (c CellState) validateLocal(fault func(string, ...any)) {
 		case !ep.IP.Is4() || !c.Lease.Contains(ep.IP) || ips[ep.IP]:
 			fault("endpoint %s: ip %v: must be in the lease %v and no other endpoint's", ep.Container, ep.IP, c.Lease)
 		case ep.OFPort == 0 || ep.OFPort > maxOFPort || ports[ep.OFPort]:
-			fault("endpoint %s: ofport %d: must be 2 to %d and no other endpoint's", ep.Container, ep.OFPort, maxOFPort)
+			fault("endpoint %s: ofport %d: must be 3 to %d and no other endpoint's", ep.Container, ep.OFPort, maxOFPort)
+		}
+		if canonical, err := ParseEgressRules(string(ep.Egress)); err != nil || canonical != ep.Egress {
+			fault("endpoint %s: egress rules %q: must be as NewEgressRules writes them: %v", ep.Container, ep.Egress, err)
+		}
+		if twin, taken := profiles[ep.Egress.Profile()]; taken && twin != ep.Egress {
+			fault("endpoint %s: egress rules %q have the profile %v of others on this cell: change a rule", ep.Container, ep.Egress, ep.Egress.Profile())
 		}
 		containers[ep.Container], ips[ep.IP], ports[ep.OFPort] = true, true, true
+		profiles[ep.Egress.Profile()] = ep.Egress
 	}
 }
 

@@ -138,8 +138,11 @@ func exampleCell() flows.CellState {
 	addr, prefix := netip.MustParseAddr, netip.MustParsePrefix
 	return flows.CellState{
 		Cell: "cell-1", VNI: 1, Lease: prefix("10.255.1.0/24"), Overlay: []netip.Prefix{prefix("10.255.0.0/16")},
-		Local:  []flows.Endpoint{{Container: "c2", App: "backend", Group: 102, IP: addr("10.255.1.3"), OFPort: 12}},
-		Remote: []flows.Peer{{Cell: "cell-2", VTEP: addr("172.31.0.2"), Lease: prefix("10.255.2.0/24")}},
-		Allow:  []flows.Rule{{Policy: 7, From: 101, To: 102, Protocol: flows.TCP, Ports: flows.PortRange{First: 8080, Last: 8080}}},
+		Local: []flows.Endpoint{{Container: "c2", App: "backend", Group: 102, IP: addr("10.255.1.3"), OFPort: 12,
+			Egress: "tcp 198.51.100.0-198.51.100.255 443"}},
+		Services: []flows.Service{{Protocol: flows.UDP, Addr: addr("169.254.0.2"), Port: 53}},
+		Deny:     []netip.Prefix{prefix("192.0.2.0/24")},
+		Remote:   []flows.Peer{{Cell: "cell-2", VTEP: addr("172.31.0.2"), Lease: prefix("10.255.2.0/24")}},
+		Allow:    []flows.Rule{{Policy: 7, From: 101, To: 102, Protocol: flows.TCP, Ports: flows.PortRange{First: 8080, Last: 8080}}},
 	}
 }

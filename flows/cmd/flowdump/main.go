@@ -100,6 +100,12 @@ func explain(text string, out io.Writer) error {
 		what = fmt.Sprintf("the other cell with the VTEP %v", c.IP())
 	case flows.KindPolicy:
 		what = fmt.Sprintf("policy %d", c.ID())
+	case flows.KindEgress:
+		profile, place := c.Egress()
+		what = fmt.Sprintf("rule %d of egress/%v, the egress rules of every container here that has them", place, profile)
+		if place == 0 {
+			what = fmt.Sprintf("ICMP errors about connections that egress/%v let out", profile)
+		}
 	case flows.KindPolicies:
 		what = "several policies together: ports that all of them cover, or ICMP errors; `weft explain` lists them"
 	}
