@@ -14,11 +14,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// labModules are what the payload needs of the kernel: the datapath, tunnels,
-// containers' interfaces, and the netfilter parts that host rules use.
+// labModules are what the payload needs of the kernel. All by name: the kernel
+// looks for modules where the machine has its own, and so loads none by itself.
 var labModules = []string{
-	"openvswitch", "vport_vxlan", "veth", "tun", "bridge", "af_packet",
-	"nf_tables", "nf_conntrack", "nft_ct", "nft_limit", "nft_log", "nft_reject_inet", "nfnetlink_log",
+	"openvswitch", "vport_vxlan", "veth", "tun", "bridge", "dummy", "af_packet",
+	// What the host's own rules use: to answer and log what is denied, and to
+	// translate what leaves and enters the overlay.
+	"nf_tables", "nf_conntrack", "nf_conntrack_netlink", "nfnetlink_log",
+	"nft_ct", "nft_limit", "nft_log", "nft_hash", "nft_fib", "nft_fib_ipv4", "nft_fib_inet",
+	"nft_nat", "nft_chain_nat", "nft_masq", "nft_redir",
+	"nft_reject", "nft_reject_inet", "nft_reject_ipv4", "nft_reject_bridge", "nft_meta_bridge",
+	// What Open vSwitch limits bandwidth with.
+	"sch_htb", "sch_ingress", "cls_basic", "cls_matchall", "cls_u32", "act_police",
 }
 
 // BecomeInit turns this process into process 1 of the lab and never returns,
