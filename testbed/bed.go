@@ -11,6 +11,8 @@ import (
 	"sync"
 	"syscall"
 
+	"github.com/containernetworking/plugins/pkg/ns"
+
 	"github.com/weft-sdn/weft/api"
 	"github.com/weft-sdn/weft/testbed/lab"
 )
@@ -48,6 +50,7 @@ type world struct {
 	pki        string // folder that weft-controller init filled
 	controller *process
 	cells      []*cell
+	outside    ns.NetNS
 	client     *api.Client
 	token      string
 	mu         sync.Mutex     // guards numbers
@@ -141,6 +144,9 @@ func (w *world) build(cells int) error {
 		return err
 	}
 	w.sayf("controller is up")
+	if err := w.makeOutside(); err != nil {
+		return err
+	}
 	for n, name := range names {
 		c, err := w.newCell(name, vtep(n+1))
 		if err != nil {

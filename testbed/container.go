@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/netip"
 	"strings"
 	"sync"
@@ -14,21 +13,18 @@ import (
 	"github.com/containernetworking/cni/libcni"
 	"github.com/containernetworking/cni/pkg/types"
 	current "github.com/containernetworking/cni/pkg/types/100"
-	"github.com/containernetworking/plugins/pkg/ns"
 )
 
 // Container is a network namespace that weft-cni attached to its cell. It has
 // no processes: what it sends and serves is the test's own, in its namespace.
 type Container struct {
-	ID   string // the runtime's container id, also its namespace's name
-	App  string // identity, unique to the test; "" for none
-	IP   netip.Addr
-	Cell *Cell
+	*Station        // its ID is the runtime's container id
+	App      string // identity, unique to the test; "" for none
+	Cell     *Cell
 
-	in       ns.NetNS
+	stopping sync.Mutex // held by whoever stops it
+	stopped  bool
 	network  *libcni.NetworkConfigList
-	mu       sync.Mutex // guards services
-	services map[string]*Service
 }
 
 // Run attaches a new container of the app. It is stopped when the test ends.
@@ -79,14 +75,16 @@ func (c *Cell) TryConfig(n Network) (*Container, error) {
 	if id == "" {
 		id = c.w.number(cmp.Or(n.App[strings.LastIndex(n.App, ".")+1:], "anonymous"))
 	}
-	container := &Container{ID: id, App: n.App, Cell: c, services: map[string]*Service{}}
+	container := &Container{App: n.App, Cell: c}
 	var err error
 	if container.network, err = c.network(n); err != nil {
 		return nil, err
 	}
-	if container.in, err = newNetNS(id); err != nil {
+	in, err := newNetNS(id)
+	if err != nil {
 		return nil, err
 	}
+	container.Station = c.bed.station(id, netip.Addr{}, in)
 	c.bed.Cleanup(container.cleanup)
 	ctx, cancel := context.WithTimeout(background(), 60*time.Second)
 	defer cancel()
@@ -161,23 +159,20 @@ func (c *Container) Stop() {
 }
 
 func (c *Container) stop() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.in == nil {
+	c.stopping.Lock()
+	defer c.stopping.Unlock()
+	if c.stopped {
 		return nil
 	}
-	for _, s := range c.services {
-		s.close()
-	}
+	c.closeServices()
 	ctx, cancel := context.WithTimeout(background(), 60*time.Second)
 	defer cancel()
 	err := c.Cell.Do(func() error { return c.Cell.cni().DelNetworkList(ctx, c.network, c.runtime()) })
 	if err != nil {
 		return fmt.Errorf("detach %s: %w", c.ID, err)
 	}
-	space := c.in
-	c.in = nil
-	return deleteNetNS(c.ID, space)
+	c.stopped = true
+	return deleteNetNS(c.ID, c.in)
 }
 
 func (c *Container) cleanup() {
@@ -189,27 +184,6 @@ func (c *Container) cleanup() {
 // Check asks weft-cni whether the attachment is as ADD left it.
 func (c *Container) Check() error {
 	return c.Cell.Do(func() error { return c.Cell.cni().CheckNetworkList(background(), c.network, c.runtime()) })
-}
-
-// Do calls f on a thread in the container's network namespace.
-func (c *Container) Do(f func() error) error { return inNS(c.in, f) }
-
-// dial opens a TCP or UDP socket from the container. A zero local address
-// lets the kernel choose.
-func (c *Container) dial(network string, local, remote netip.AddrPort, timeout time.Duration) (conn net.Conn, err error) {
-	dialer := net.Dialer{Timeout: timeout}
-	switch {
-	case !local.IsValid():
-	case network == "tcp":
-		dialer.LocalAddr = net.TCPAddrFromAddrPort(local)
-	default:
-		dialer.LocalAddr = net.UDPAddrFromAddrPort(local)
-	}
-	err = c.Do(func() error {
-		conn, err = dialer.Dial(network, remote.String())
-		return err
-	})
-	return conn, err
 }
 
 // Detach calls DEL and leaves the namespace; it may be called again.

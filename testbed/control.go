@@ -102,17 +102,36 @@ func (b *Bed) AllowLater(from, to *Container, what string) {
 	b.allow(from, to, what, api.Wait{})
 }
 
+// Policy allows one app to connect to another. What is, for example,
+// "tcp/8080" or "udp/8080-8090".
+type Policy struct{ From, To, What string }
+
+// AllowAll adds policies at once and returns when every cell concerned has
+// confirmed them. They end with the test.
+func (b *Bed) AllowAll(policies []Policy) {
+	b.Helper()
+	b.addPolicies(policies, waitApplied)
+}
+
 func (b *Bed) allow(from, to *Container, what string, wait api.Wait) {
 	b.Helper()
-	body, err := policyBody(from.App, to.App, what)
-	b.must(err)
-	policy := []api.PolicyBody{body}
+	b.addPolicies([]Policy{{from.App, to.App, what}}, wait)
+}
+
+func (b *Bed) addPolicies(policies []Policy, wait api.Wait) {
+	b.Helper()
+	var bodies []api.PolicyBody
+	for _, p := range policies {
+		body, err := policyBody(p.From, p.To, p.What)
+		b.must(err)
+		bodies = append(bodies, body)
+	}
 	b.Cleanup(func() {
-		if _, err := b.client.RemovePolicies(background(), policy, api.Wait{}); err != nil {
-			b.Errorf("remove the test's policy: %v", err)
+		if _, err := b.client.RemovePolicies(background(), bodies, api.Wait{}); err != nil {
+			b.Errorf("remove the test's policies: %v", err)
 		}
 	})
-	b.applied(b.client.AddPolicies(background(), policy, wait))
+	b.applied(b.client.AddPolicies(background(), bodies, wait))
 }
 
 // Deny removes a policy that Allow added, and returns when every cell

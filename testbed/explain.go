@@ -14,7 +14,12 @@ import (
 
 // explain is a failing test's debugging session: the packet's way through the
 // flow tables of both cells, and what their agents want, have and say.
-func (b *Bed) explain(from, to *Container, what string) string {
+func (b *Bed) explain(sender, receiver Party, what string) string {
+	from, ok1 := sender.(*Container)
+	to, ok2 := receiver.(*Container)
+	if !ok1 || !ok2 {
+		return "" // one of them is no part of the overlay
+	}
 	var out strings.Builder
 	fmt.Fprintf(&out, "---- %s (%s, app %s on %s) -> %s (%s, app %s on %s), %s\n",
 		from.ID, from.IP, from.App, from.Cell.name, to.ID, to.IP, to.App, to.Cell.name, what)

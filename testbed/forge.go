@@ -6,9 +6,6 @@ import (
 	"net"
 	"net/netip"
 
-	"github.com/vishvananda/netlink"
-	"golang.org/x/sys/unix"
-
 	"github.com/weft-sdn/weft/flows"
 )
 
@@ -64,22 +61,6 @@ func (c *Container) SendRaw(d Datagram) {
 	bed := c.Cell.bed
 	bed.Helper()
 	bed.must(c.SendFrame(d.frame()))
-}
-
-// SendFrame is SendRaw for bytes that are no datagram.
-func (c *Container) SendFrame(frame []byte) error {
-	return c.Do(func() error {
-		eth0, err := netlink.LinkByName("eth0")
-		if err != nil {
-			return err
-		}
-		fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
-		if err != nil {
-			return err
-		}
-		defer unix.Close(fd)
-		return unix.Sendto(fd, frame, 0, &unix.SockaddrLinklayer{Ifindex: eth0.Attrs().Index})
-	})
 }
 
 // Encapsulated is a VXLAN-GBP packet written by hand.

@@ -10,7 +10,7 @@ import (
 )
 
 // Service answers every byte it receives with the same byte, on one port of a
-// container, and counts by sender what came in.
+// station, and counts by sender what came in.
 type Service struct {
 	closer   io.Closer
 	mu       sync.Mutex // guards the rest
@@ -38,10 +38,10 @@ func (s *Service) Total() int {
 	return n
 }
 
-// Serve makes the container listen; a second call returns the same service.
-// What is, for example, "tcp/8080".
-func (c *Container) Serve(what string) *Service {
-	bed := c.Cell.bed
+// Serve makes the station listen; a second call returns the same service. What
+// is, for example, "tcp/8080".
+func (c *Station) Serve(what string) *Service {
+	bed := c.bed
 	bed.Helper()
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -14,7 +14,7 @@ const trafficPace = 20 * time.Millisecond
 // Traffic is an established connection that stays in use.
 type Traffic struct {
 	bed      *Bed
-	from, to *Container
+	from, to Party
 	what     string
 	sent     atomic.Int64
 	received atomic.Int64
@@ -23,9 +23,9 @@ type Traffic struct {
 
 // Talk keeps a connection in use: the client sends a byte every 20 ms and the
 // service answers it. It returns when the first answers have come.
-func (b *Bed) Talk(from, to *Container, what string) *Traffic {
+func (b *Bed) Talk(from, to Party, what string) *Traffic {
 	b.Helper()
-	to.Serve(what)
+	to.self().Serve(what)
 	t := b.connect(from, to, what)
 	go t.send()
 	go t.receive()
@@ -35,9 +35,9 @@ func (b *Bed) Talk(from, to *Container, what string) *Traffic {
 
 // Push opens a connection on which only the server sends, every 20 ms, after
 // one datagram of the client.
-func (b *Bed) Push(from, to *Container, what string) *Traffic {
+func (b *Bed) Push(from, to Party, what string) *Traffic {
 	b.Helper()
-	s := to.Serve(what)
+	s := to.self().Serve(what)
 	s.mu.Lock()
 	s.push = pushForever
 	s.mu.Unlock()
@@ -58,13 +58,13 @@ func pushForever(to net.Addr, conn net.PacketConn) {
 	}
 }
 
-func (b *Bed) connect(from, to *Container, what string) *Traffic {
+func (b *Bed) connect(from, to Party, what string) *Traffic {
 	b.Helper()
 	protocol, ports, err := parseWhat(what)
 	b.must(err)
-	conn, err := from.dial(protocol, netip.AddrPort{}, netip.AddrPortFrom(to.IP, uint16(ports.Start)), reachLimit)
+	conn, err := from.self().dial(protocol, netip.AddrPort{}, netip.AddrPortFrom(to.self().IP, uint16(ports.Start)), reachLimit)
 	if err != nil {
-		b.Fatalf("%s cannot connect to %s on %s: %v\n%s", from.ID, to.ID, what, err, b.explain(from, to, what))
+		b.Fatalf("%s cannot connect to %s on %s: %v\n%s", from.self().ID, to.self().ID, what, err, b.explain(from, to, what))
 	}
 	b.Cleanup(func() { conn.Close() })
 	return &Traffic{bed: b, from: from, to: to, what: what, conn: conn}
@@ -106,7 +106,7 @@ func (t *Traffic) Runs() {
 		return nil
 	})
 	if err != nil {
-		t.bed.Fatalf("traffic from %s to %s on %s has stopped: %v\n%s", t.from.ID, t.to.ID, t.what, err, t.bed.explain(t.from, t.to, t.what))
+		t.bed.Fatalf("traffic from %s to %s on %s has stopped: %v\n%s", t.from.self().ID, t.to.self().ID, t.what, err, t.bed.explain(t.from, t.to, t.what))
 	}
 }
 
@@ -125,7 +125,7 @@ func (t *Traffic) Stops(limit time.Duration) time.Duration {
 		switch {
 		case changed > limit:
 			t.bed.Fatalf("traffic from %s to %s on %s still runs %s after it should have stopped\n%s",
-				t.from.ID, t.to.ID, t.what, changed, t.bed.explain(t.from, t.to, t.what))
+				t.from.self().ID, t.to.self().ID, t.what, changed, t.bed.explain(t.from, t.to, t.what))
 		case elapsed-changed > silence:
 			return changed
 		}
@@ -143,6 +143,6 @@ func (t *Traffic) LostNothing() {
 		return nil
 	})
 	if err != nil {
-		t.bed.Fatalf("traffic from %s to %s on %s lost packets: %v", t.from.ID, t.to.ID, t.what, err)
+		t.bed.Fatalf("traffic from %s to %s on %s lost packets: %v", t.from.self().ID, t.to.self().ID, t.what, err)
 	}
 }
