@@ -1,0 +1,55 @@
+package datapath
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"time"
+)
+
+// The generated part of the report is between these lines.
+const (
+	reportBegin = "<!-- datapath: written by make bench-datapath -->"
+	reportEnd   = "<!-- end of datapath -->"
+)
+
+// WriteReport rewrites the generated part of a file such as
+// docs/performance.md and leaves the rest of it alone.
+func WriteReport(path string, r Result, now time.Time) error {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("report: %w", err)
+	}
+	before, rest, ok := strings.Cut(string(text), reportBegin)
+	_, after, ok2 := strings.Cut(rest, reportEnd)
+	if !ok || !ok2 {
+		return fmt.Errorf("report %s: has no part between %q and %q", path, reportBegin, reportEnd)
+	}
+	if err := os.WriteFile(path, []byte(before+reportBegin+"\n\n"+r.markdown(now)+"\n"+reportEnd+after), 0o644); err != nil {
+		return fmt.Errorf("report: %w", err)
+	}
+	return nil
+}
+
+// markdown is the result as a person reads it.
+func (r Result) markdown(now time.Time) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "Measured %s: medians of %d pairs of samples, (quartiles | extremes).\n\n", now.UTC().Format("2006-01-02"), r.Pairs)
+	b.WriteString("| figure | ratio | weft | hand-written | what |\n|---|---:|---:|---:|---|\n")
+	for _, row := range []struct {
+		key, what string
+		Comparison
+	}{
+		{"throughput_ratio", "one TCP stream (iperf3)", r.Throughput},
+		{"cps_ratio", "TCP connections opened, used for one byte each way and closed, 4 at a time", r.CPS},
+		{"rtt_ratio", "median round trip of a datagram; the ratio is hand-written ÷ weft", r.RTT},
+	} {
+		fmt.Fprintf(&b, "| `%s` | %s | %.0f %s | %.0f %s | %s |\n", row.key, row.Ratio.format("%.3f"),
+			row.Weft.Median, row.Unit, row.Baseline.Median, row.Unit, row.what)
+	}
+	m := r.Megaflows
+	fmt.Fprintf(&b, "\nFlows in the datapath after %d connections of one app pair (`megaflows` is Weft's sum):\n\n", m.Connections)
+	b.WriteString("| | client's cell | server's cell |\n|---|---:|---:|\n")
+	fmt.Fprintf(&b, "| weft | %d | %d |\n| hand-written | %d | %d |\n", m.Sender, m.Receiver, m.BaselineSender, m.BaselineReceiver)
+	return b.String()
+}
