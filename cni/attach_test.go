@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -87,7 +88,7 @@ func inspect(t *testing.T, x *container, result *current.Result) {
 		Name: host.Attrs().Name, Container: x.id, IfName: "eth0", App: "dogs", IP: ip, MAC: end.Mac,
 		NetNS: x.ns.Path(), BootID: boot, OFPort: ports[0].OFPort, Ready: true,
 	}
-	if ports[0] != want || want.OFPort < 1 {
+	if !reflect.DeepEqual(ports[0], want) || want.OFPort < 1 {
 		t.Errorf("port is\n%+v, expected\n%+v", ports[0], want)
 	}
 }

@@ -15,8 +15,8 @@ import (
 )
 
 // Check fails with the first thing that is not as ADD left it: the
-// reservation, the port and what it says, the agent's mark, the host's end, or
-// the container's.
+// reservation, the port and what it says, the agent's mark, its mappings, rules and limits, the
+// host's end, or the container's.
 func (p Plugin) Check(args *skel.CmdArgs) error {
 	conf, err := ParseConfig(args.StdinData)
 	if err != nil {
@@ -74,7 +74,7 @@ func inResult(conf Config, ip netip.Addr) error {
 func checkPort(conf Config, a Attachment) error {
 	ctx, cancel := context.WithTimeout(context.Background(), dialTimeout)
 	defer cancel()
-	db, err := dial(ctx, conf)
+	db, err := dial(ctx, conf.Places)
 	if err != nil {
 		return err
 	}
@@ -85,7 +85,10 @@ func checkPort(conf Config, a Attachment) error {
 	}
 	for _, p := range ports {
 		if p.Name == a.HostName {
-			return portProblem(p, a)
+			if err := portProblem(p, a); err != nil {
+				return err
+			}
+			return requestProblem(p, conf)
 		}
 	}
 	return fmt.Errorf("port %s is not on bridge %s", a.HostName, conf.Bridge)
@@ -101,6 +104,23 @@ func portProblem(p ovsdb.Port, a Attachment) error {
 		return fmt.Errorf("port %s: the cell agent: %s", p.Name, p.Error)
 	case p.OFPort < 1 || !p.Ready:
 		return fmt.Errorf("port %s is not ready: is weft-agent running?", p.Name)
+	}
+	return nil
+}
+
+// requestProblem compares with what the configuration asks for; what it does
+// not speak of may be as it is.
+func requestProblem(p ovsdb.Port, conf Config) error {
+	if want := conf.Requests.Mappings; want != nil {
+		if have := ovsdb.FormatMappings(p.Mappings); p.Unread != "" || have != ovsdb.FormatMappings(want) {
+			return fmt.Errorf("port %s maps ports %q, expected %q %s", p.Name, have, ovsdb.FormatMappings(want), p.Unread)
+		}
+	}
+	if want := conf.Requests.Egress; want != nil && p.Egress != string(*want) {
+		return fmt.Errorf("port %s has egress rules %q, expected %q", p.Name, p.Egress, *want)
+	}
+	if want := conf.Limits.Possible(); want != (ovsdb.Limits{}) && p.Limits != want {
+		return fmt.Errorf("port %s has limits %v, expected %v", p.Name, p.Limits, want)
 	}
 	return nil
 }

@@ -67,11 +67,15 @@ func prepare(ctx context.Context, conf Config, inv Invocation) (*adding, error) 
 	if err := netNSUsable(plan.NetNS); err != nil {
 		return nil, err
 	}
-	db, err := dial(ctx, conf)
+	db, err := dial(ctx, conf.Places)
 	if err != nil {
 		return nil, err
 	}
-	if err := bridgeUsable(db.Status(conf.Bridge), conf.Bridge, lease.Cell); err != nil {
+	err = bridgeUsable(db.Status(conf.Bridge), conf.Bridge, lease.Cell)
+	if err == nil {
+		err = hostPortsFree(db, plan)
+	}
+	if err != nil {
 		db.Close()
 		return nil, err
 	}
@@ -103,7 +107,7 @@ func (p Plugin) Del(args *skel.CmdArgs) error {
 	return nil
 }
 
-func deletePort(ctx context.Context, conf Config, name string) error {
+func deletePort(ctx context.Context, conf Places, name string) error {
 	db, err := dial(ctx, conf)
 	if err != nil {
 		return err
@@ -127,7 +131,7 @@ func (p Plugin) Status(args *skel.CmdArgs) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), dialTimeout)
 	defer cancel()
-	db, err := dial(ctx, conf)
+	db, err := dial(ctx, conf.Places)
 	if err != nil {
 		return unavailable(err)
 	}
@@ -149,7 +153,7 @@ func invocation(args *skel.CmdArgs) Invocation {
 	return Invocation{Container: args.ContainerID, IfName: args.IfName, NetNS: args.Netns, Args: args.Args}
 }
 
-func dial(ctx context.Context, conf Config) (*ovsdb.Client, error) {
+func dial(ctx context.Context, conf Places) (*ovsdb.Client, error) {
 	db, err := ovsdb.Dial(ctx, conf.OVSDB)
 	if err != nil {
 		return nil, failure(types.ErrTryAgainLater, err.Error(), "start openvswitch-switch, or correct ovsdb in the network configuration")

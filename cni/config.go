@@ -10,19 +10,21 @@ import (
 	"time"
 
 	"github.com/containernetworking/cni/pkg/types"
+
+	"github.com/weft-sdn/weft/ovsdb"
 )
 
 // Config is the network configuration. Keys that it does not name are the
 // runtime's or other plugins' and are ignored.
 type Config struct {
 	types.PluginConf
+	Places
 
-	OVSDB      string `json:"ovsdb"`      // ovsdb-server; default unix:/run/openvswitch/db.sock
-	Bridge     string `json:"bridge"`     // default br-weft
 	SubnetFile string `json:"subnetFile"` // the cell's lease; default /run/weft/subnet.json
-	DataDir    string `json:"dataDir"`    // address reservations; default /run/weft/addresses
 	App        string `json:"app"`        // identity of containers that bring none
 	MTU        int    `json:"mtu"`        // bytes; 0: the lease's, and never more than that
+	Rate       int64  `json:"rate"`       // of each container, to it and from it, kbit/s; 0: no limit
+	Burst      int64  `json:"burst"`      // kbit; with rate, and never without
 	Ready      string `json:"readyTimeout"`
 
 	// Metadata is what Cloud Foundry's Garden says of the container. It is a
@@ -32,8 +34,22 @@ type Config struct {
 		AppID         string `json:"app_id"`
 	} `json:"metadata"`
 
+	// Runtime is what the runtime wants for this container; absent on DEL.
+	Runtime json.RawMessage `json:"runtimeConfig"`
+
+	// Requests is Runtime, read.
+	Requests Requests `json:"-"`
+	// Limits is what rate and burst say, or runtimeConfig.bandwidth instead.
+	Limits ovsdb.Limits `json:"-"`
 	// ReadyTimeout bounds ADD without its undoing; from readyTimeout, default 8s.
 	ReadyTimeout time.Duration `json:"-"`
+}
+
+// Places says where things are. It is all that DEL needs to know.
+type Places struct {
+	OVSDB   string `json:"ovsdb"`   // ovsdb-server; default unix:/run/openvswitch/db.sock
+	Bridge  string `json:"bridge"`  // default br-weft
+	DataDir string `json:"dataDir"` // address reservations; default /run/weft/addresses
 }
 
 const (
@@ -49,31 +65,32 @@ var bridgeName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$`)
 // ParseConfig reads and validates the network configuration that a runtime
 // passes on stdin. An error names the key and its value.
 func ParseConfig(stdin []byte) (Config, error) {
-	c, err := parsePlaces(stdin)
+	places, err := parsePlaces(stdin)
 	if err != nil {
 		return Config{}, err
+	}
+	c := Config{Places: places, SubnetFile: "/run/weft/subnet.json", Ready: "8s"}
+	if err := json.Unmarshal(stdin, &c); err != nil {
+		return Config{}, undecodable(stdin, err)
 	}
 	return c, c.validate()
 }
 
-// parsePlaces is ParseConfig as far as DEL needs it: where things are. A mistake
-// in the rest must not keep containers from being removed.
-func parsePlaces(stdin []byte) (Config, error) {
-	c := Config{
-		OVSDB: "unix:/run/openvswitch/db.sock", Bridge: "br-weft", SubnetFile: "/run/weft/subnet.json",
-		DataDir: "/run/weft/addresses", Ready: "8s",
-	}
+// parsePlaces is ParseConfig as far as DEL needs it. A mistake in the rest must
+// not keep containers from being removed.
+func parsePlaces(stdin []byte) (Places, error) {
+	c := Places{OVSDB: "unix:/run/openvswitch/db.sock", Bridge: "br-weft", DataDir: "/run/weft/addresses"}
 	if err := json.Unmarshal(stdin, &c); err != nil {
-		return Config{}, undecodable(stdin, err)
+		return Places{}, undecodable(stdin, err)
 	}
 	path, isUnix := strings.CutPrefix(c.OVSDB, "unix:")
 	switch {
 	case !isUnix || !filepath.IsAbs(path):
-		return Config{}, invalid("ovsdb", c.OVSDB, "must be unix: and an absolute path, such as unix:/run/openvswitch/db.sock")
+		return Places{}, invalid("ovsdb", c.OVSDB, "must be unix: and an absolute path, such as unix:/run/openvswitch/db.sock")
 	case !bridgeName.MatchString(c.Bridge):
-		return Config{}, invalid("bridge", c.Bridge, "must be 1 to 15 letters, digits, '-', '_' or '.', beginning with a letter or digit")
+		return Places{}, invalid("bridge", c.Bridge, "must be 1 to 15 letters, digits, '-', '_' or '.', beginning with a letter or digit")
 	case !filepath.IsAbs(c.DataDir):
-		return Config{}, invalid("dataDir", c.DataDir, "must be an absolute path")
+		return Places{}, invalid("dataDir", c.DataDir, "must be an absolute path")
 	}
 	return c, nil
 }
@@ -97,6 +114,20 @@ func (c *Config) validate() error {
 			return invalid(field, id, must)
 		}
 	}
+	return c.readRequests()
+}
+
+// readRequests sets Requests and Limits.
+func (c *Config) readRequests() (err error) {
+	if c.Limits, err = bothWays(c.Rate, c.Burst); err != nil {
+		return err
+	}
+	if c.Requests, err = parseRequests(c.Runtime); err != nil {
+		return err
+	}
+	if c.Requests.Limits != (ovsdb.Limits{}) {
+		c.Limits = c.Requests.Limits
+	}
 	return nil
 }
 
@@ -109,32 +140,4 @@ func undecodable(stdin []byte, err error) error {
 	// The embedded struct is no key of the document.
 	field := strings.TrimPrefix(wrong.Field, "PluginConf.")
 	return invalid(field, rawAt(stdin, field), "must be a "+plainType(wrong))
-}
-
-// plainType is the JSON name of the type that was wanted.
-func plainType(wrong *json.UnmarshalTypeError) string {
-	switch kind := wrong.Type.Kind().String(); kind {
-	case "struct", "map":
-		return "JSON object"
-	case "int":
-		return "whole number"
-	default:
-		return kind
-	}
-}
-
-// written is a value as it stands in the document, with its own quotes if any.
-type written string
-
-// rawAt returns the value of a key such as "metadata.app_id".
-func rawAt(document []byte, field string) written {
-	raw := json.RawMessage(document)
-	for _, key := range strings.Split(field, ".") {
-		var object map[string]json.RawMessage
-		if json.Unmarshal(raw, &object) != nil || object[key] == nil {
-			break
-		}
-		raw = object[key]
-	}
-	return written(raw)
 }

@@ -10,6 +10,12 @@
 //	| default via 169.254.0.1 -----+-> nobody has that address: the bridge
 //	+------------------------------+   itself answers ARP for it
 //
+// What the runtime wants for the container (runtimeConfig) is told to the agent
+// on its port, in the transaction that adds it: ports that shall open on the
+// cell's address (weft-ports), where it may connect to out of the overlay
+// (weft-egress), and, for Open vSwitch itself, how much it may send and receive.
+// The agent marks the port ready when all of it works, and ADD returns then.
+//
 // ADD plans first (Plan is pure: arguments in, Attachment or a refusal out,
 // nothing touched), then takes a list of steps, each with its undo:
 //

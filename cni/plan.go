@@ -32,6 +32,9 @@ type Attachment struct {
 	Bridge    string
 	IP        netip.Addr
 	MAC       flows.MAC
+	Mappings  []ovsdb.PortMapping
+	Egress    flows.EgressRules // "": it may open no connection out of the overlay
+	Limits    ovsdb.Limits
 }
 
 // Plan decides what ADD will make, or refuses. It is pure.
@@ -51,10 +54,14 @@ func Plan(inv Invocation, conf Config, lease Lease) (Attachment, error) {
 	if err != nil {
 		return Attachment{}, err
 	}
-	return Attachment{
+	a := Attachment{
 		Container: inv.Container, IfName: inv.IfName, NetNS: inv.NetNS, HostName: hostName(inv.Container, inv.IfName),
-		App: app, MTU: mtu, Bridge: conf.Bridge,
-	}, nil
+		App: app, MTU: mtu, Bridge: conf.Bridge, Mappings: conf.Requests.Mappings, Limits: conf.Limits,
+	}
+	if conf.Requests.Egress != nil {
+		a.Egress = *conf.Requests.Egress
+	}
+	return a, nil
 }
 
 // At gives the attachment its address, and the MAC that follows from it.
@@ -68,6 +75,7 @@ func (a Attachment) port(bootID string) ovsdb.Port {
 	return ovsdb.Port{
 		Name: a.HostName, Container: a.Container, IfName: a.IfName, App: string(a.App),
 		IP: a.IP, MAC: a.MAC.String(), NetNS: a.NetNS, BootID: bootID,
+		Egress: string(a.Egress), Mappings: a.Mappings, Limits: a.Limits,
 	}
 }
 

@@ -2,6 +2,7 @@ package ovsdb
 
 import (
 	"context"
+	"fmt"
 	"strconv"
 
 	rfc7047 "github.com/ovn-kubernetes/libovsdb/ovsdb"
@@ -30,6 +31,17 @@ const maxBurst = 270
 type Limits struct {
 	In  Limit // to the container
 	Out Limit // from the container
+}
+
+// String is for people: to it 10000 kbit/s, burst 2000 kbit; from it no limit.
+func (l Limits) String() string { return "to it " + l.In.String() + "; from it " + l.Out.String() }
+
+// String is for people: 10000 kbit/s, burst 2000 kbit.
+func (l Limit) String() string {
+	if l.RateKbps == 0 {
+		return "no limit"
+	}
+	return fmt.Sprintf("%d kbit/s, burst %d kbit", l.RateKbps, l.BurstKb)
 }
 
 // Possible returns the limits as the kernel can keep them: a burst that would

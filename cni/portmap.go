@@ -1,0 +1,117 @@
+package cni
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/containernetworking/cni/pkg/types"
+
+	"github.com/weft-sdn/weft/ovsdb"
+)
+
+// portMapping is one of runtimeConfig.portMappings, in the words of Cloud
+// Foundry's Garden, which has TCP alone, or of the CNI convention.
+type portMapping struct {
+	GardenHost      *int64 `json:"host_port"`
+	GardenContainer *int64 `json:"container_port"`
+	Host            *int64 `json:"hostPort"`
+	Container       *int64 `json:"containerPort"`
+	Protocol        string `json:"protocol"`
+	HostIP          string `json:"hostIP"`
+}
+
+// parseMappings reads the container's ports that shall be open on the cell's
+// address.
+func parseMappings(path string, raw json.RawMessage) ([]ovsdb.PortMapping, error) {
+	wanted, err := decodeList[portMapping](path, raw)
+	if err != nil {
+		return nil, err
+	}
+	mappings := make([]ovsdb.PortMapping, 0, len(wanted))
+	for i, w := range wanted {
+		place := fmt.Sprintf("%s[%d]", path, i)
+		m, err := w.mapping(place)
+		if err != nil {
+			return nil, err
+		}
+		if slices.ContainsFunc(mappings, m.Clashes) {
+			return nil, invalid(place+w.hostKey(), m.HostPort, "is mapped twice for "+m.Protocol)
+		}
+		mappings = append(mappings, m)
+	}
+	return mappings, nil
+}
+
+func (w portMapping) mapping(place string) (m ovsdb.PortMapping, err error) {
+	host, container := value(cmp.Or(w.GardenHost, w.Host)), value(cmp.Or(w.GardenContainer, w.Container))
+	containerKey := ".containerPort"
+	if w.GardenContainer != nil {
+		containerKey = ".container_port"
+	}
+	switch {
+	case host == 0: // Garden's allocator was asked for one and gave none
+		return m, invalid(place+w.hostKey(), host, "cannot allocate port 0")
+	case !isPort(host):
+		return m, invalid(place+w.hostKey(), host, "must be 1 to 65535")
+	case !isPort(container):
+		return m, invalid(place+containerKey, container, "must be 1 to 65535")
+	case w.HostIP != "" && w.HostIP != "0.0.0.0":
+		return m, invalid(place+".hostIP", w.HostIP, "must be empty or 0.0.0.0: ports open on the cell's own IPv4 addresses")
+	}
+	m = ovsdb.PortMapping{HostPort: uint16(host), ContainerPort: uint16(container), Protocol: "tcp"}
+	if w.Protocol != "" {
+		m.Protocol = strings.ToLower(w.Protocol)
+	}
+	if m.Protocol != "tcp" && m.Protocol != "udp" {
+		return m, invalid(place+".protocol", w.Protocol, "must be tcp or udp")
+	}
+	return m, nil
+}
+
+// hostKey is the key of the host port in the words that were used.
+func (w portMapping) hostKey() string {
+	if w.GardenHost != nil {
+		return ".host_port"
+	}
+	return ".hostPort"
+}
+
+func isPort(n int64) bool { return 1 <= n && n <= 65535 }
+
+func value(n *int64) int64 {
+	if n == nil {
+		return 0
+	}
+	return *n
+}
+
+// hostPortsFree refuses what another container of the cell has. Two ADDs at
+// once can both find it free: then the agent refuses one of them.
+func hostPortsFree(db *ovsdb.Client, a Attachment) error {
+	if len(a.Mappings) == 0 {
+		return nil
+	}
+	boot, err := ovsdb.BootID()
+	if err != nil {
+		return coded(types.ErrIOFailure, fmt.Errorf("the kernel's boot id: %w", err))
+	}
+	ports, err := db.Ports(a.Bridge)
+	if err != nil {
+		return coded(CodeBridge, err)
+	}
+	for _, p := range ports {
+		if p.Name == a.HostName || p.BootID != "" && p.BootID != boot {
+			continue // its own, or of before the machine was booted
+		}
+		for _, m := range a.Mappings {
+			if slices.ContainsFunc(p.Mappings, m.Clashes) {
+				return failure(CodeHostPort, fmt.Sprintf("host port %d/%s is already mapped to container %s", m.HostPort, m.Protocol, p.Container),
+					"choose another host port, or remove that container")
+			}
+		}
+	}
+	return nil
+}
