@@ -1,0 +1,189 @@
+package hostnet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/weft-sdn/weft/flows"
+)
+
+// ErrNoDevice says that the bridge has no network device here: the datapath has
+// none, or the switch runs in another network namespace.
+var ErrNoDevice = errors.New("has no network device in this network namespace")
+
+// Host keeps the host's side as a State wants it. It remembers what it did only
+// to notice that somebody undid it. It is not safe for concurrent use.
+type Host struct {
+	loaded     map[string]string // by family: the text of ours that was loaded last
+	listed     map[string]string // by family: how nft listed it then
+	mute       bool              // the kernel cannot reject in family bridge
+	problem    string            // why, for people
+	repairs    int
+	lastRepair time.Time
+}
+
+// Report is what a Host tells of itself.
+type Report struct {
+	Repairs    int       // times that rules were not as they had been loaded
+	LastRepair time.Time // zero if never
+	Problem    string    // what this kernel cannot do, "" if nothing
+}
+
+// Report returns what happened so far.
+func (h *Host) Report() Report {
+	return Report{Repairs: h.repairs, LastRepair: h.lastRepair, Problem: h.problem}
+}
+
+// Ensure makes devices, route and rules as want says, and reports in words what
+// it had to change. Doing it again changes nothing. Its error is ErrNoDevice if
+// there is nothing to connect the host to; then nothing was touched.
+func (h *Host) Ensure(ctx context.Context, want State) (changed []string, err error) {
+	// The rules come first: the route makes containers reachable.
+	if err := deviceThere(want.Bridge); err != nil {
+		return nil, err
+	}
+	if h.loaded == nil {
+		h.loaded, h.listed = map[string]string{}, map[string]string{}
+	}
+	for _, family := range []string{familyInet, familyBridge} {
+		did, err := h.ensureTable(ctx, family, want)
+		if did != "" {
+			changed = append(changed, did)
+		}
+		if err != nil {
+			return changed, err
+		}
+	}
+	did, err := h.EnsureMappings(ctx, want)
+	if did {
+		changed = append(changed, "port mappings")
+	}
+	if err != nil {
+		return changed, err
+	}
+	links, err := ensureLinks(want)
+	return append(changed, links...), err
+}
+
+// ensureTable compares one table with what nft listed after it was loaded, and
+// loads it where it differs.
+func (h *Host) ensureTable(ctx context.Context, family string, want State) (string, error) {
+	want.Mute = want.Mute || h.mute
+	text := want.text(family)
+	have, err := list(ctx, family)
+	if err != nil {
+		return "", err
+	}
+	what := fmt.Sprintf("table %s %s", family, name)
+	last, known := h.loaded[family]
+	if known && last == text && have == h.listed[family] {
+		return "", nil
+	}
+	if known && have != h.listed[family] {
+		what += " (somebody changed it)"
+		h.repairs, h.lastRepair = h.repairs+1, time.Now()
+	}
+	if err := h.load(ctx, family, text, want); err != nil {
+		return "", err
+	}
+	return what, nil
+}
+
+// load loads a table, without answers if the kernel cannot give them: the log
+// and the limits are still of use.
+func (h *Host) load(ctx context.Context, family, text string, want State) error {
+	after := ""
+	if family == familyInet {
+		after = want.mappingCommands()
+	}
+	err := load(ctx, family, text, after)
+	if err != nil && family == familyBridge && !want.Mute {
+		want.Mute = true
+		text = want.text(family)
+		if load(ctx, family, text, "") == nil {
+			h.mute, h.problem = true, fmt.Sprintf("denied traffic is dropped, not answered: does the kernel have nft_reject_bridge? %v", err)
+			err = nil
+		}
+	}
+	if err != nil {
+		return err
+	}
+	listed, err := list(ctx, family)
+	h.loaded[family], h.listed[family] = text, listed
+	return err
+}
+
+// text is that of one of the two tables.
+func (s State) text(family string) string {
+	if family == familyBridge {
+		return s.bridgeTable()
+	}
+	return s.inetTable()
+}
+
+// EnsureMappings makes the port mappings as want says, and nothing else. It
+// reports whether it had to change any.
+func (h *Host) EnsureMappings(ctx context.Context, want State) (bool, error) {
+	same := true
+	for _, p := range []flows.Protocol{flows.TCP, flows.UDP} {
+		have, err := mappingsHeld(ctx, p)
+		if err != nil {
+			return false, err
+		}
+		same = same && slices.Equal(have, slices.Sorted(slices.Values(want.elements(p))))
+	}
+	if same {
+		return false, nil
+	}
+	if _, err := nft(ctx, want.mappingCommands()); err != nil {
+		return false, fmt.Errorf("port mappings: %w", err)
+	}
+	return true, nil
+}
+
+// Counts returns the packets of both tables' counters by "family counter".
+func Counts(ctx context.Context) (map[string]uint64, error) {
+	all := map[string]uint64{}
+	for _, family := range []string{familyInet, familyBridge} {
+		one, err := counts(ctx, family)
+		if err != nil {
+			return nil, err
+		}
+		for _, counter := range slices.Sorted(maps.Keys(one)) {
+			all[family+" "+counter] = one[counter]
+		}
+	}
+	return all, nil
+}
+
+// InStep reports whether both tables are as they were loaded.
+func (h *Host) InStep(ctx context.Context) (bool, error) {
+	for _, family := range []string{familyInet, familyBridge} {
+		have, err := list(ctx, family)
+		if err != nil || have == "" || have != h.listed[family] {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// Remove takes away everything that Ensure made, and says in words what there
+// was. What is not there is no error. ip_forward stays: others may rely on it.
+func Remove(ctx context.Context, bridge string) (removed []string, err error) {
+	var faults []error
+	links, err := removeLinks(bridge)
+	removed, faults = append(removed, links...), append(faults, err)
+	// The rules go last, so that nothing is open without them.
+	for _, family := range []string{familyInet, familyBridge} {
+		was, err := unload(ctx, family)
+		if was {
+			removed = append(removed, fmt.Sprintf("nftables table %s %s", family, name))
+		}
+		faults = append(faults, err)
+	}
+	return removed, errors.Join(faults...)
+}

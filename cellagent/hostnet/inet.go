@@ -1,0 +1,123 @@
+package hostnet
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/weft-sdn/weft/flows"
+)
+
+// inetTable is between the containers and everything outside the overlay.
+func (s State) inetTable() string {
+	t := newTable(familyInet)
+	t.counters("answered", "muted_container", "muted_cell", "closed", "forged_tunnel", "limited")
+	for _, p := range []flows.Protocol{flows.TCP, flows.UDP} {
+		fmt.Fprintf(&t.text, "\tmap %s {\n\t\ttype inet_service : ipv4_addr . inet_service\n\t}\n", portMap(p))
+	}
+	t.limits("answers", "ipv4_addr", "1m")
+	t.limits("outbound", "ipv4_addr . ipv4_addr . inet_service", "1m")
+	t.limits("logs", "ipv4_addr", "1m")
+	s.translation(t)
+	s.fromContainers(t)
+	s.toContainers(t)
+	s.answer(t)
+	return t.String()
+}
+
+// translation is what changes packets, or keeps them from being tracked.
+func (s State) translation(t *table) {
+	tunnel := fmt.Sprintf("udp dport %d notrack", s.VXLANPort)
+	t.chain("raw_prerouting", "The overlay's own packets: the tracker knows those inside them already.",
+		base("filter", "prerouting", "raw"),
+		fmt.Sprintf("iifname != %q %s", s.Bridge, tunnel))
+	t.chain("raw_output", "The same on their way out.",
+		base("filter", "output", "raw"),
+		fmt.Sprintf("oifname != %q %s", s.Bridge, tunnel))
+	dnat := func(p flows.Protocol) string {
+		return fmt.Sprintf(`meta nfproto ipv4 iifname != { "lo", %q } fib daddr type local dnat ip to %v dport map @%s`, s.Bridge, p, portMap(p))
+	}
+	t.chain("port_mappings", "Port mappings, from outside only. The client keeps its address.",
+		base("nat", "prerouting", "dstnat"), dnat(flows.TCP), dnat(flows.UDP))
+	except := ""
+	if networks := disjoint(s.NoMasquerade); len(networks) > 0 {
+		words := make([]string, len(networks))
+		for i, n := range networks {
+			words[i] = n.String()
+		}
+		except = fmt.Sprintf("ip daddr != { %s } ", strings.Join(words, ", "))
+	}
+	t.chain("leaving", "Containers leave with the cell's address.",
+		base("nat", "postrouting", "srcnat"),
+		fmt.Sprintf("ip saddr %v oifname != %q %smasquerade", s.Lease, s.Bridge, except))
+}
+
+// fromContainers decides what may leave br-weft: to the host itself only
+// replies and services; to others what the bridge let out.
+func (s State) fromContainers(t *table) {
+	toTunnel := fmt.Sprintf("udp dport %d %s drop", s.VXLANPort, count("forged_tunnel"))
+	t.chain("input", "What is not from br-weft is not ours to judge.",
+		base("filter", "input", "filter"),
+		fmt.Sprintf("iifname %q goto to_host", s.Bridge))
+	rules := []string{
+		"meta nfproto != ipv4 " + count("closed") + " drop",
+		toTunnel,
+		"ct state established,related accept",
+	}
+	for _, service := range s.Services {
+		rules = append(rules, fmt.Sprintf("ip daddr %v %v dport %d accept", service.Addr, service.Protocol, service.Port))
+	}
+	t.chain("to_host", "A host is closed to its containers but for its services.", append(rules, "goto answer")...)
+	t.chain("forward", "What neither comes from nor goes to br-weft is not ours to judge.",
+		base("filter", "forward", "filter"),
+		fmt.Sprintf("iifname %q goto outward", s.Bridge),
+		fmt.Sprintf("oifname %q goto inward", s.Bridge))
+	rules = []string{
+		fmt.Sprintf("oifname %q %s drop", s.Bridge, count("closed")),
+		"meta nfproto != ipv4 " + count("closed") + " drop",
+		toTunnel,
+	}
+	if s.Outbound.RatePerSec > 0 {
+		rules = append(rules, "tcp flags & (fin | syn | rst | ack) == syn ct state new "+
+			overEach("outbound", "ip saddr . ip daddr . tcp dport", s.Outbound.RatePerSec, s.Outbound.Burst)+" goto limited")
+	}
+	t.chain("outward", "Never back into the overlay, nor into its tunnels.", rules...)
+	t.chain("limited", "Too many new connections to one destination.", s.limitedRules()...)
+}
+
+func (s State) limitedRules() []string {
+	prefix, verdict := PrefixLimit, "goto answer"
+	if s.Outbound.DryRun {
+		prefix, verdict = PrefixLimitDry, "accept"
+	}
+	rules := []string{count("limited")}
+	if s.Log.On && s.Log.DeniedPerSec > 0 {
+		n := s.Log.DeniedPerSec
+		rules = append(rules, strings.Replace(overEach("logs", "ip saddr", n, n), "rate over", "rate", 1)+" "+logging(prefix))
+	}
+	return append(rules, verdict)
+}
+
+// toContainers decides what may enter br-weft, and marks it, without which the
+// bridge takes nothing from the host.
+func (s State) toContainers(t *table) {
+	t.chain("inward", "Only mapped ports are open from outside, and replies pass.",
+		"ct status dnat accept",
+		"ct state established,related accept",
+		count("closed")+" drop")
+	t.chain("marked", "The bridge takes from the host only what passed these rules.",
+		base("filter", "postrouting", "filter"),
+		fmt.Sprintf("oifname %q meta mark set meta mark | 0x%08x", s.Bridge, uint32(flows.HostMark)))
+}
+
+// mappingCommands make the maps hold exactly the mappings, in one transaction
+// with whatever stands before them.
+func (s State) mappingCommands() string {
+	var text strings.Builder
+	for _, p := range []flows.Protocol{flows.TCP, flows.UDP} {
+		fmt.Fprintf(&text, "flush map %s %s %s\n", familyInet, name, portMap(p))
+		if elements := s.elements(p); len(elements) > 0 {
+			fmt.Fprintf(&text, "add element %s %s %s { %s }\n", familyInet, name, portMap(p), strings.Join(elements, ", "))
+		}
+	}
+	return text.String()
+}

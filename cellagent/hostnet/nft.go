@@ -1,0 +1,107 @@
+package hostnet
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/weft-sdn/weft/flows"
+)
+
+// nft runs the nft program with a script on its standard input, which it
+// applies wholly or not at all.
+func nft(ctx context.Context, script string, options ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, "nft", append(options, "-f", "-")...)
+	cmd.Stdin = strings.NewReader(script)
+	var out, problem bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &problem
+	err := cmd.Run()
+	switch {
+	case errors.Is(err, exec.ErrNotFound):
+		return "", errors.New("the nft program is missing (apt-get install nftables)")
+	case err != nil:
+		return "", fmt.Errorf("nft: %w: %s", err, strings.TrimSpace(problem.String()))
+	}
+	return out.String(), nil
+}
+
+// absent is what nft says of a table or set that is not there.
+const absent = "No such file or directory"
+
+// list returns the table as nft prints it, without counts and without what is
+// in its sets; "" if there is no such table.
+func list(ctx context.Context, family string) (string, error) {
+	text, err := nft(ctx, fmt.Sprintf("list table %s %s\n", family, name), "-s", "-t")
+	if err != nil && strings.Contains(err.Error(), absent) {
+		return "", nil
+	}
+	return text, err
+}
+
+// load puts the rules in place of those that are there; what the table counted
+// and remembers of limits stays. A table of another make is replaced whole.
+func load(ctx context.Context, family, text, after string) error {
+	have, err := list(ctx, family)
+	if err != nil {
+		return err
+	}
+	header := fmt.Sprintf("add table %s %s\n%%s table %s %s\n", family, name, family, name)
+	if have != "" && objectsOf(have) == objectsOf(text) {
+		if _, err := nft(ctx, fmt.Sprintf(header, "flush")+text+after); err == nil {
+			return nil
+		}
+	}
+	_, err = nft(ctx, fmt.Sprintf(header, "delete")+text+after)
+	if err != nil {
+		return fmt.Errorf("load table %s %s: %w", family, name, err)
+	}
+	return nil
+}
+
+// mapped are the elements of a map as nft lists it.
+var mapped = regexp.MustCompile(`\d+ : [0-9.]+ \. \d+`)
+
+// mappingsHeld returns the elements of a protocol's map, sorted.
+func mappingsHeld(ctx context.Context, p flows.Protocol) ([]string, error) {
+	text, err := nft(ctx, fmt.Sprintf("list map %s %s %s\n", familyInet, name, portMap(p)), "-n")
+	if err != nil {
+		return nil, err
+	}
+	held := mapped.FindAllString(text, -1)
+	slices.Sort(held)
+	return held, nil
+}
+
+// counted are the table's counters as nft lists them.
+var counted = regexp.MustCompile(`counter (\w+) \{\s+packets (\d+)`)
+
+// counts returns the packets of the table's named counters; none if there is no
+// such table.
+func counts(ctx context.Context, family string) (map[string]uint64, error) {
+	text, err := nft(ctx, fmt.Sprintf("list counters table %s %s\n", family, name))
+	if err != nil && !strings.Contains(err.Error(), absent) {
+		return nil, err
+	}
+	out := map[string]uint64{}
+	for _, m := range counted.FindAllStringSubmatch(text, -1) {
+		var n uint64
+		if _, err := fmt.Sscan(m[2], &n); err == nil {
+			out[m[1]] = n
+		}
+	}
+	return out, nil
+}
+
+// unload removes the table and reports whether it was there.
+func unload(ctx context.Context, family string) (bool, error) {
+	_, err := nft(ctx, fmt.Sprintf("delete table %s %s\n", family, name))
+	if err != nil && strings.Contains(err.Error(), absent) {
+		return false, nil
+	}
+	return err == nil, err
+}
