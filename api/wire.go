@@ -1,5 +1,7 @@
 package api
 
+import "time"
+
 // Wire types of the internal API, between agents and controller, and of the
 // native listings. testdata/*.json pins each message.
 
@@ -87,7 +89,7 @@ const (
 
 // Fragment is a part of a cell's flow table that one object caused.
 type Fragment struct {
-	Key   string   `json:"key"`   // "base", "endpoint/<container>", "cell/<cell>", "policy/<group>"
+	Key   string   `json:"key"`   // "base", "endpoint/<container>", "cell/<cell>", "policy/<group>", "egress/<profile>"
 	Hash  string   `json:"hash"`  // hex
 	Flows []string `json:"flows"` // canonical flow text
 }
@@ -125,6 +127,21 @@ type Group struct {
 	App      string `json:"app"`      // identity key
 	Type     string `json:"type"`     // "app"
 	Policies int    `json:"policies"` // that name it
+
+	// State is GroupQuarantined for an id that its app no longer uses and that
+	// nobody else may have yet. Until is then when it can be released at the
+	// earliest: cells that lag hold it up.
+	State string     `json:"state,omitempty"`
+	Until *time.Time `json:"until,omitempty"`
+}
+
+// GroupQuarantined is the value of Group.State for freed ids.
+const GroupQuarantined = "quarantined"
+
+// Logging says whose accepted connections the cells log.
+type Logging struct {
+	Accepted bool     `json:"accepted"` // everybody's
+	Apps     []string `json:"apps"`     // those of these apps, as source or destination; sorted
 }
 
 // PolicyInfo is a policy in the native listing: the external API's policy with
@@ -143,12 +160,16 @@ type PolicyInfo struct {
 // Explanation resolves a cookie of a dumped flow.
 type Explanation struct {
 	Cookie   string       `json:"cookie"`
-	Kind     string       `json:"kind"` // "base", "endpoint", "cell", "policy", "policies"
+	Kind     string       `json:"kind"` // "base", "endpoint", "cell", "policy", "policies", "egress"
 	Text     string       `json:"text"` // one sentence for people
 	File     string       `json:"file"` // the source file that compiles such flows
 	Policies []PolicyInfo `json:"policies,omitempty"`
 	Endpoint *Endpoint    `json:"endpoint,omitempty"`
 	Cell     *Cell        `json:"cell,omitempty"`
+
+	// Of egress flows: the rule, as flows.EgressRules has it, and who has it.
+	Rule      string     `json:"rule,omitempty"`
+	Endpoints []Endpoint `json:"endpoints,omitempty"`
 }
 
 // CellsList is the answer of GET /weft/v1/cells.

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/weft-sdn/weft/flows"
 )
@@ -32,6 +33,7 @@ func pinned(t *testing.T) map[string]any {
 		Cookie: "0x4000000000000007", Cookies: []string{"0x4000000000000007"},
 	}
 	fragment := FragmentToWire(flows.NewFragment("base", []flows.Flow{flow}))
+	until := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	return map[string]any{
 		"lease-request":    &LeaseRequest{VTEP: "192.0.2.1"},
 		"lease":            &Lease{Cell: "cell-1", Subnet: "10.255.1.0/24", Network: []string{"10.255.0.0/16"}, VNI: 1, VXLANPort: 4789},
@@ -43,9 +45,10 @@ func pinned(t *testing.T) map[string]any {
 		"applied":          &Applied{Stream: "s1", Seq: 2, Error: "bundle refused"},
 		"cells":            &CellsList{Cells: []Cell{cell}},
 		"endpoints":        &EndpointsList{Endpoints: []Endpoint{listed}},
-		"groups":           &GroupsList{Groups: []Group{{Group: 101, Tag: "0065", App: "cats", Type: "app", Policies: 1}}},
+		"groups":           &GroupsList{Groups: []Group{{Group: 101, Tag: "0065", App: "cats", Type: "app", Policies: 1}, {Group: 102, Tag: "0066", App: "mice", Type: "app", State: GroupQuarantined, Until: &until}}},
 		"policy-infos":     &PolicyInfosList{Policies: []PolicyInfo{info}},
-		"explanation":      &Explanation{Cookie: info.Cookie, Kind: "policy", Text: "policy 7 lets cats connect to dogs", File: "flows/policy.go", Policies: []PolicyInfo{info}, Endpoint: &listed, Cell: &cell},
+		"explanation":      &Explanation{Cookie: info.Cookie, Kind: "policy", Text: "policy 7 lets cats connect to dogs", File: "flows/policy.go", Policies: []PolicyInfo{info}, Endpoint: &listed, Cell: &cell, Rule: "tcp 10.0.0.1-10.0.0.9 443", Endpoints: []Endpoint{listed}},
+		"logging":          &Logging{Accepted: true, Apps: []string{"cats"}},
 		"policies":         &PoliciesPayload{TotalPolicies: 1, Policies: []PolicyBody{policy}},
 		"policies-v0":      &policiesV0{TotalPolicies: 1, Policies: []policyV0{{Source: policy.Source, Destination: destinationV0{ID: "dogs", Protocol: "udp", Port: 53}}}},
 		"tags":             &TagsPayload{Tags: []Tag{{ID: "cats", Tag: "0065", Type: "app"}}},

@@ -63,14 +63,18 @@ func (c *Controller) Open(ctx context.Context, cell flows.CellID, hello api.Hell
 	st := &stream{c: c, id: rand.Text(), wake: make(chan struct{}, 1), over: make(chan struct{})}
 	st.restart()
 	st.wake <- struct{}{}
+	services, err := servicesFromWire(hello.Services)
+	if err != nil {
+		return nil, err
+	}
 	var refusal error
-	err := c.ask(ctx, func(s *State) {
+	err = c.ask(ctx, func(s *State) {
 		if refusal = c.mayOpen(s, cell, hello); refusal != nil {
 			return
 		}
 		st.link = c.link(cell)
 		st.link.attach(st, s.Revision())
-		c.step(EndpointsReplaced{Cell: cell, Endpoints: hello.Endpoints})
+		c.step(EndpointsReplaced{Cell: cell, Endpoints: hello.Endpoints, Services: services})
 	})
 	if err = cmp.Or(refusal, err); err != nil {
 		return nil, err
@@ -78,6 +82,27 @@ func (c *Controller) Open(ctx context.Context, cell flows.CellID, hello api.Hell
 	c.acked.fire() // whoever waits for connected cells now waits for this one too
 	c.log.Info("stream opened", "cell", cell, "stream", st.id, "endpoints", len(hello.Endpoints))
 	return st, nil
+}
+
+// servicesFromWire checks a hello's services. A bad one is the fault of the
+// agent's configuration, and its operator learns of it best at once.
+func servicesFromWire(wire []api.Service) ([]flows.Service, error) {
+	var services []flows.Service
+	for i, w := range wire {
+		protocol, err := flows.ParseProtocol(w.Protocol)
+		if err != nil {
+			return nil, api.Invalid("services[%d]: protocol %.40q: must be tcp or udp", i, w.Protocol)
+		}
+		addr, err := netip.ParseAddr(w.Address)
+		if err != nil || !addr.Is4() {
+			return nil, api.Invalid("services[%d]: address %.60q: must be an IPv4 address of the cell's host", i, w.Address)
+		}
+		if w.Port == 0 {
+			return nil, api.Invalid("services[%d]: port %d: must be 1 to 65535", i, w.Port)
+		}
+		services = append(services, flows.Service{Protocol: protocol, Addr: addr, Port: w.Port})
+	}
+	return services, nil
 }
 
 // mayOpen says why the cell cannot have a stream now.
@@ -113,6 +138,7 @@ func (c *Controller) Acknowledge(_ context.Context, cell flows.CellID, applied a
 	if l == nil {
 		return ended(cell, applied.Stream)
 	}
+	now := api.Revision(c.revision.Load()) // before the lock: what this counts has been offered to every stream
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	st := l.stream
@@ -127,6 +153,7 @@ func (c *Controller) Acknowledge(_ context.Context, cell flows.CellID, applied a
 		return nil
 	}
 	l.failure = ""
+	st.acknowledged(applied.Seq, now)
 	if l.paid(applied.Seq, st.revision) {
 		c.acked.fire()
 	}

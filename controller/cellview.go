@@ -16,10 +16,8 @@ func (s *State) CellState(id flows.CellID) (flows.CellState, bool) {
 	if c == nil {
 		return flows.CellState{}, false
 	}
-	view := flows.CellState{
-		Cell: id, VNI: s.overlay.VNI, Lease: c.peer.Lease, Overlay: s.overlay.Networks,
-		Local: slices.Collect(maps.Values(c.endpoints)),
-	}
+	view := s.own(c)
+	view.Local = slices.Collect(maps.Values(c.endpoints))
 	for other, oc := range s.cells {
 		if other != id {
 			view.Remote = append(view.Remote, oc.peer)
@@ -33,6 +31,14 @@ func (s *State) CellState(id flows.CellID) (flows.CellState, bool) {
 		}
 	}
 	return view, true
+}
+
+// own is the part of a cell's state that its base fragment depends on.
+func (s *State) own(c *cell) flows.CellState {
+	return flows.CellState{
+		Cell: c.peer.Cell, VNI: s.overlay.VNI, Lease: c.peer.Lease, Overlay: s.overlay.Networks,
+		VXLANPort: s.overlay.VXLANPort, Deny: s.overlay.Deny, Services: c.services,
+	}
 }
 
 // Fragments lists the fragments of the cell's table by key, nil if the cell

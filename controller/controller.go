@@ -68,7 +68,7 @@ func New(ctx context.Context, store Store, overlay Overlay, log *slog.Logger) (*
 // Run serves until ctx ends. It owns every goroutine of the controller.
 func (c *Controller) Run(ctx context.Context) error {
 	var running sync.WaitGroup
-	for _, part := range []func(context.Context){c.loop, c.follow, c.name} {
+	for _, part := range []func(context.Context){c.loop, c.follow, c.name, c.housekeep} {
 		running.Go(func() { part(ctx) })
 	}
 	running.Wait()

@@ -76,7 +76,7 @@ func (s *State) changeEndpoints(c *cell, up []api.Endpoint, down []string) {
 func candidates(up []api.Endpoint) map[string]refusal {
 	found := make(map[string]refusal, len(up))
 	for _, ep := range up {
-		ep.Cell, ep.Group = "", 0 // fields of listings
+		ep.Cell, ep.Group, ep.Log = "", 0, false // fields of listings
 		if twin, twice := found[ep.Container]; twice && twin.endpoint != ep {
 			found[ep.Container] = refusal{ep, "container is reported twice with different contents: it can have one interface", true}
 			continue
@@ -89,7 +89,16 @@ func candidates(up []api.Endpoint) map[string]refusal {
 // same reports whether the agent reported what we have.
 func same(have flows.Endpoint, w refusal) bool {
 	return !w.final && string(have.App) == w.endpoint.App && have.IP.String() == w.endpoint.IP &&
-		uint16(have.OFPort) == w.endpoint.OFPort
+		uint16(have.OFPort) == w.endpoint.OFPort && sameRules(have.Egress, w.endpoint.Egress)
+}
+
+// sameRules reports whether a text, canonical or not, is of the rules we have.
+func sameRules(have flows.EgressRules, text string) bool {
+	if string(have) == text {
+		return true
+	}
+	rules, err := flows.ParseEgressRules(text)
+	return err == nil && rules == have
 }
 
 // endpointUp adds an endpoint, or returns why it cannot be.
@@ -107,10 +116,14 @@ func (s *State) endpointUp(c *cell, reported api.Endpoint) (reason string) {
 	if other, taken := c.ports[ep.OFPort]; taken {
 		return fmt.Sprintf("ofport %d: container %s has it", ep.OFPort, other)
 	}
-	ep.Group = s.groups[ep.App]
+	if reason := c.mayEgress(ep.Egress); reason != "" {
+		return reason
+	}
+	ep.Group, ep.Log = s.groups[ep.App], s.logs(ep.App)
 	c.endpoints[ep.Container] = ep
 	c.addresses[ep.IP], c.ports[ep.OFPort] = ep.Container, ep.Container
 	s.set(c, new(flows.EndpointFragment(ep)))
+	s.useEgress(c, ep.Egress)
 	if ep.App != "" {
 		s.host(c, ep)
 	}
@@ -146,6 +159,7 @@ func (s *State) endpointDown(c *cell, container string) {
 	delete(c.addresses, ep.IP)
 	delete(c.ports, ep.OFPort)
 	s.put(c, flows.EndpointKey(container), nil)
+	s.leaveEgress(c, ep.Egress)
 	cells := s.hosts[ep.App]
 	if ep.App == "" {
 		return
@@ -171,9 +185,10 @@ var containerID = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.\-]{0,254}$`)
 const maxAppLength = 255
 
 // The OpenFlow ports that a container can have: 0 and those from 0xff00 on are
-// reserved, and the tunnel has flows.TunnelOFPort.
+// reserved, and the tunnel has flows.TunnelOFPort, the denied
+// packets flows.DenyOFPort.
 const (
-	minOFPort = uint16(flows.TunnelOFPort) + 1
+	minOFPort = uint16(flows.DenyOFPort) + 1
 	maxOFPort = 0xfeff
 )
 
@@ -193,8 +208,12 @@ func admit(lease netip.Prefix, ep api.Endpoint) (flows.Endpoint, error) {
 	case ep.OFPort < minOFPort || ep.OFPort > maxOFPort:
 		return flows.Endpoint{}, fmt.Errorf("ofport %d: want %d to %d", ep.OFPort, minOFPort, maxOFPort)
 	}
+	rules, err := flows.ParseEgressRules(ep.Egress)
+	if err != nil {
+		return flows.Endpoint{}, fmt.Errorf("%.300s", err) // the rest of a long text says no more
+	}
 	return flows.Endpoint{
-		Container: ep.Container, App: flows.AppID(ep.App), IP: ip, OFPort: flows.OFPort(ep.OFPort),
+		Container: ep.Container, App: flows.AppID(ep.App), IP: ip, OFPort: flows.OFPort(ep.OFPort), Egress: rules,
 	}, nil
 }
 

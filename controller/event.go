@@ -2,6 +2,7 @@ package controller
 
 import (
 	"net/netip"
+	"time"
 
 	"github.com/weft-sdn/weft/api"
 	"github.com/weft-sdn/weft/flows"
@@ -15,14 +16,24 @@ type Event interface{ event() }
 // a whole, so no cell sees half of a request.
 type Change struct {
 	Revision api.Revision
-	Events   []Event // GroupAssigned, PolicyAdded, PolicyRemoved, LeaseGranted
+	Events   []Event // of the kinds down to LoggingSet
 }
 
-// GroupAssigned gives an app its group id, for good.
+// GroupAssigned gives an app its group id, until it is freed; or gives it back.
 type GroupAssigned struct {
 	App   flows.AppID
 	Group flows.GroupID
 }
+
+// GroupFreed puts a group id that nothing uses into quarantine.
+type GroupFreed struct {
+	Group    flows.GroupID
+	Revision api.Revision // of the change that freed it
+	At       time.Time    // when that was written
+}
+
+// GroupReleased ends the quarantine of a group id, which may be given again.
+type GroupReleased struct{ Group flows.GroupID }
 
 // PolicyAdded allows what Rule says. From and To are the names behind Rule's
 // group ids.
@@ -37,11 +48,15 @@ type PolicyRemoved struct{ ID flows.PolicyID }
 // LeaseGranted makes a cell a part of the overlay, or moves its tunnel end.
 type LeaseGranted struct{ Peer flows.Peer }
 
+// LoggingSet says anew whose accepted connections are logged.
+type LoggingSet struct{ Logging api.Logging }
+
 // EndpointsReplaced is an agent's complete truth (its hello): every endpoint
-// of the cell that it does not name is gone.
+// of the cell that it does not name is gone, and so is every service.
 type EndpointsReplaced struct {
 	Cell      flows.CellID
 	Endpoints []api.Endpoint
+	Services  []flows.Service
 }
 
 // EndpointsChanged is what changed on a cell since. Down is applied before Up,
@@ -57,6 +72,9 @@ func (GroupAssigned) event()     {}
 func (PolicyAdded) event()       {}
 func (PolicyRemoved) event()     {}
 func (LeaseGranted) event()      {}
+func (GroupFreed) event()        {}
+func (GroupReleased) event()     {}
+func (LoggingSet) event()        {}
 func (EndpointsReplaced) event() {}
 func (EndpointsChanged) event()  {}
 
@@ -66,6 +84,8 @@ type Overlay struct {
 	SubnetPrefix int            // length of a cell's lease in bits
 	VNI          flows.VNI      // 1 to 2^24-1
 	VXLANPort    uint16         // UDP
+	Deny         []netip.Prefix // IPv4 networks that no egress rule opens
+	Quarantine   time.Duration  // of freed group ids, from 0
 }
 
 // Dirty is what an event changed in one cell's table.

@@ -29,7 +29,8 @@ type link struct {
 	heard     bool    // its endpoints are known: it said hello since we started
 	debts     []debt  // in the order of seq, unsent ones last
 	confirmed api.Revision
-	failure   string // what its agent last could not apply
+	held      api.Revision // its switch holds the table as of this, endpoints included, or of later
+	failure   string       // what its agent last could not apply
 }
 
 // newLink is a cell of which nothing is known but that it has a lease: its
@@ -109,6 +110,18 @@ func (l *link) owes(revision api.Revision) bool {
 		}
 	}
 	return false
+}
+
+// holds returns the revision whose table the switch is known to hold, or that
+// of a later one. Unlike what is owed, this counts every change of the table,
+// those of endpoints too. now is the State's revision: who has been told
+// everything and has acknowledged it holds that, even if its table never
+// changed. The caller holds mu.
+func (l *link) holds(now api.Revision) api.Revision {
+	if st := l.stream; st != nil && st.settled() {
+		l.held = max(l.held, now)
+	}
+	return l.held
 }
 
 // describe fills in what only the link knows of a cell. What owes nothing is

@@ -24,7 +24,7 @@ func (p PolicyAdded) policy() api.Policy {
 	return api.Policy{ID: p.Rule.Policy, From: p.From, To: p.To, Protocol: p.Rule.Protocol, Ports: p.Rule.Ports}
 }
 
-// Groups lists the group ids in use, in ascending order.
+// Groups lists the group ids in use or in quarantine, in ascending order.
 func (s *State) Groups() []api.Group {
 	named := map[flows.AppID]int{}
 	for _, p := range s.policies {
@@ -36,7 +36,7 @@ func (s *State) Groups() []api.Group {
 	list := make([]api.Group, 0, len(s.apps))
 	for _, id := range slices.Sorted(maps.Keys(s.apps)) {
 		app := s.apps[id]
-		group := groupOnWire(id, app)
+		group := s.groupOnWire(id)
 		group.Policies = named[app]
 		list = append(list, group)
 	}
@@ -48,15 +48,20 @@ func (s *State) Groups() []api.Group {
 func (s *State) GroupNames(ids []flows.GroupID) []api.Group {
 	var list []api.Group
 	for _, id := range slices.Compact(slices.Sorted(slices.Values(ids))) {
-		if app, is := s.apps[id]; is {
-			list = append(list, groupOnWire(id, app))
+		if _, is := s.apps[id]; is {
+			list = append(list, s.groupOnWire(id))
 		}
 	}
 	return list
 }
 
-func groupOnWire(id flows.GroupID, app flows.AppID) api.Group {
-	return api.Group{Group: uint16(id), Tag: fmt.Sprintf("%04X", uint16(id)), App: string(app), Type: "app"}
+func (s *State) groupOnWire(id flows.GroupID) api.Group {
+	group := api.Group{Group: uint16(id), Tag: fmt.Sprintf("%04X", uint16(id)), App: string(s.apps[id]), Type: "app"}
+	if q, freed := s.freed[id]; freed {
+		until := q.at.Add(s.overlay.Quarantine).UTC()
+		group.State, group.Until = api.GroupQuarantined, &until
+	}
+	return group
 }
 
 // Endpoints lists every known endpoint, by cell and container id. Refused ones
@@ -77,7 +82,7 @@ func (s *State) Endpoints() []api.Endpoint {
 func endpointOnWire(cell flows.CellID, ep flows.Endpoint) api.Endpoint {
 	return api.Endpoint{
 		Container: ep.Container, App: string(ep.App), IP: ep.IP.String(), OFPort: uint16(ep.OFPort),
-		Cell: string(cell), Group: uint16(ep.Group),
+		Cell: string(cell), Group: uint16(ep.Group), Egress: string(ep.Egress), Log: ep.Log,
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/weft-sdn/weft/api"
 	"github.com/weft-sdn/weft/flows"
@@ -55,7 +56,8 @@ type script struct {
 }
 
 func testOverlay() Overlay {
-	return Overlay{Networks: []netip.Prefix{netip.MustParsePrefix("10.255.0.0/16")}, SubnetPrefix: 24, VNI: 1, VXLANPort: 4789}
+	return Overlay{Networks: []netip.Prefix{netip.MustParsePrefix("10.255.0.0/16")}, SubnetPrefix: 24, VNI: 1, VXLANPort: 4789,
+		Deny: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}, Quarantine: 5 * time.Minute}
 }
 
 func newScript(t testing.TB) *script {
@@ -85,8 +87,11 @@ func (s *script) play(text string) string {
 // do plays one line and returns the answer, newline included.
 func (s *script) do(line string) string {
 	verb, rest, _ := strings.Cut(line, " ")
-	if verb == "table" {
+	switch verb {
+	case "table":
 		return s.table(flows.CellID(strings.TrimPrefix(rest, "cell=")))
+	case "groups":
+		return s.groups(rest)
 	}
 	var out strings.Builder
 	for _, d := range s.state.Step(s.event(verb, rest)) {
@@ -116,10 +121,35 @@ func (s *script) do(line string) string {
 func (s *script) table(cell flows.CellID) string {
 	var out strings.Builder
 	for _, f := range s.state.Fragments(cell) {
+		if f.Key == flows.BaseKey() { // how many flows the pipeline has is not for these scripts to hold
+			fmt.Fprintf(&out, "%s\n", f.Key)
+			continue
+		}
 		fmt.Fprintf(&out, "%s: %d flows\n", f.Key, len(f.Flows))
 	}
 	return out.String()
 }
+
+// groups lists the group ids, and which of them could be freed and released.
+// The clock of scripts stands still but for minutes=N: after the first change.
+func (s *script) groups(rest string) string {
+	arg := map[string]string{"held": strconv.Itoa(int(s.revision)), "minutes": "0"}
+	for _, word := range strings.Fields(rest) {
+		key, value, _ := strings.Cut(word, "=")
+		arg[key] = value
+	}
+	var out strings.Builder
+	for _, g := range s.state.Groups() {
+		fmt.Fprintf(&out, "%d %s %s\n", g.Group, g.App, g.State)
+	}
+	fmt.Fprintf(&out, "unused %v\n", s.state.Unused(10))
+	now := scriptStart.Add(time.Duration(s.number(arg["minutes"])) * time.Minute)
+	fmt.Fprintf(&out, "releasable %v\n", s.state.Releasable(api.Revision(s.number(arg["held"])), now, 10))
+	return strings.ReplaceAll(out.String(), " \n", "\n")
+}
+
+// scriptStart is when everything in a script happens.
+var scriptStart = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
 // event turns a line into what the log or an agent would say.
 func (s *script) event(verb, rest string) Event {
@@ -128,14 +158,14 @@ func (s *script) event(verb, rest string) Event {
 	for _, word := range strings.Fields(rest) {
 		if key, value, named := strings.Cut(word, "="); named {
 			arg[key] = value
-		} else { // container,app,ip,ofport
+		} else { // container,app,ip,ofport[,egress]
 			endpoints = append(endpoints, s.endpoint(word))
 		}
 	}
 	cell := flows.CellID(arg["cell"])
 	switch verb {
 	case "hello":
-		return EndpointsReplaced{Cell: cell, Endpoints: endpoints}
+		return EndpointsReplaced{Cell: cell, Endpoints: endpoints, Services: s.services(arg["services"])}
 	case "up":
 		return EndpointsChanged{Cell: cell, Up: endpoints}
 	case "down":
@@ -152,6 +182,16 @@ func (s *script) event(verb, rest string) Event {
 		change.Events = s.assign(nil, flows.AppID(arg["app"]))
 	case "allow":
 		change.Events = s.allow(rest, arg)
+	case "free":
+		change.Events = []Event{GroupFreed{Group: s.state.groups[flows.AppID(arg["app"])], Revision: s.revision, At: scriptStart}}
+	case "release":
+		change.Events = []Event{GroupReleased{flows.GroupID(s.number(arg["group"]))}}
+	case "logging":
+		logging := api.Logging{Accepted: arg["all"] == "on"}
+		if arg["apps"] != "" {
+			logging.Apps = strings.Split(arg["apps"], ",")
+		}
+		change.Events = []Event{LoggingSet{logging}}
 	case "revoke":
 		change.Events = []Event{PolicyRemoved{s.ids[rest]}}
 	default:
@@ -186,27 +226,65 @@ func (s *script) allow(words string, arg map[string]string) []Event {
 	}})
 }
 
-// assign appends the event that gives app a group id, unless it has one.
+// assign appends the event that gives app a group id, unless it has one: its
+// old one, or the lowest from 101 on that nobody has.
 func (s *script) assign(events []Event, app flows.AppID) []Event {
-	taken := len(s.state.groups)
+	taken := maps.Clone(s.state.apps)
 	for _, ev := range events {
-		if ev.(GroupAssigned).App == app {
+		assigned := ev.(GroupAssigned)
+		if assigned.App == app {
 			return events
 		}
-		taken++
+		taken[assigned.Group] = assigned.App
 	}
 	if _, has := s.state.groups[app]; has {
 		return events
 	}
-	return append(events, GroupAssigned{App: app, Group: flows.GroupID(101 + taken)})
+	return append(events, GroupAssigned{App: app, Group: lowest(taken, app)})
 }
 
+// lowest is the id that app has in quarantine, or the first free one from 101.
+func lowest(taken map[flows.GroupID]flows.AppID, app flows.AppID) flows.GroupID {
+	for group, of := range taken {
+		if of == app {
+			return group
+		}
+	}
+	group := flows.GroupID(101)
+	for taken[group] != "" {
+		group++
+	}
+	return group
+}
+
+// services reads tcp:169.254.0.2:53,udp:...
+func (s *script) services(text string) (list []flows.Service) {
+	for word := range strings.SplitSeq(text, ",") {
+		if word == "" {
+			continue
+		}
+		name, at, _ := strings.Cut(word, ":")
+		protocol, err := flows.ParseProtocol(name)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		to := netip.MustParseAddrPort(at)
+		list = append(list, flows.Service{Protocol: protocol, Addr: to.Addr(), Port: to.Port()})
+	}
+	return list
+}
+
+// endpoint reads container,app,ip,ofport[,egress], with _ for spaces in egress.
 func (s *script) endpoint(word string) api.Endpoint {
 	parts := strings.Split(word, ",")
-	if len(parts) != 4 {
-		s.t.Fatalf("endpoint %q: want container,app,ip,ofport", word)
+	if len(parts) != 4 && len(parts) != 5 {
+		s.t.Fatalf("endpoint %q: want container,app,ip,ofport[,egress]", word)
 	}
-	return api.Endpoint{Container: parts[0], App: parts[1], IP: parts[2], OFPort: uint16(s.number(parts[3]))}
+	ep := api.Endpoint{Container: parts[0], App: parts[1], IP: parts[2], OFPort: uint16(s.number(parts[3]))}
+	if len(parts) == 5 {
+		ep.Egress = strings.ReplaceAll(parts[4], "_", " ")
+	}
+	return ep
 }
 
 func (s *script) number(text string) uint64 {

@@ -21,14 +21,19 @@ type State struct {
 	revision api.Revision // of the last Change
 	groups   map[flows.AppID]flows.GroupID
 	apps     map[flows.GroupID]flows.AppID
+	freed    map[flows.GroupID]quarantine
 	policies map[flows.PolicyID]PolicyAdded
+	named    map[flows.GroupID]int                           // policies that name a group, never 0
 	toward   map[flows.GroupID]map[flows.PolicyID]flows.Rule // policies by destination
 	touched  map[flows.GroupID]api.Revision                  // last change of the policies toward a group
 	cells    map[flows.CellID]*cell
 	hosts    map[flows.AppID]map[flows.CellID]int // endpoints per app and cell, never 0
 	nameless map[flows.AppID]struct{}             // with endpoints but no group id
 	judges   map[flows.GroupID]*flows.Fragment    // compiled once for all cells that host the group
-	peers    flows.Hash                           // XOR of all cells' peer fragments
+	profiles map[flows.EgressRules]*profile       // egress rules that endpoints have
+	logging  api.Logging
+	logged   map[flows.AppID]struct{} // logging.Apps
+	peers    flows.Hash               // XOR of all cells' peer fragments
 
 	// What the event being applied has touched so far.
 	dirty map[flows.CellID]*Dirty
@@ -39,12 +44,14 @@ type State struct {
 type cell struct {
 	peer      flows.Peer
 	asPeer    *flows.Fragment                       // what every other cell has of this one
-	fragments map[flows.FragmentKey]*flows.Fragment // base, endpoints, policies; not the peers
+	services  []flows.Service                       // of the host
+	fragments map[flows.FragmentKey]*flows.Fragment // base, endpoints, policies, egress; not the peers
 	hash      flows.Hash                            // XOR of fragments
 	endpoints map[string]flows.Endpoint             // by container id
 	addresses map[netip.Addr]string                 // container id by address
 	ports     map[flows.OFPort]string               // container id by ofport
-	refused   map[string]refusal                    // by container id
+	egress    map[flows.EgressProfile]egressUse
+	refused   map[string]refusal // by container id
 }
 
 // NewState returns the state of an empty overlay.
@@ -53,13 +60,16 @@ func NewState(overlay Overlay) *State {
 		overlay:  overlay,
 		groups:   map[flows.AppID]flows.GroupID{},
 		apps:     map[flows.GroupID]flows.AppID{},
+		freed:    map[flows.GroupID]quarantine{},
 		policies: map[flows.PolicyID]PolicyAdded{},
+		named:    map[flows.GroupID]int{},
 		toward:   map[flows.GroupID]map[flows.PolicyID]flows.Rule{},
 		touched:  map[flows.GroupID]api.Revision{},
 		cells:    map[flows.CellID]*cell{},
 		hosts:    map[flows.AppID]map[flows.CellID]int{},
 		nameless: map[flows.AppID]struct{}{},
 		judges:   map[flows.GroupID]*flows.Fragment{},
+		profiles: map[flows.EgressRules]*profile{},
 		dirty:    map[flows.CellID]*Dirty{},
 		stale:    map[flows.GroupID]struct{}{},
 	}
@@ -92,14 +102,21 @@ func (s *State) apply(ev Event) {
 		}
 	case GroupAssigned:
 		s.assign(ev.App, ev.Group)
+	case GroupFreed:
+		s.free(ev)
+	case GroupReleased:
+		s.release(ev.Group)
 	case PolicyAdded:
 		s.allow(ev)
 	case PolicyRemoved:
 		s.revoke(ev.ID)
 	case LeaseGranted:
 		s.grant(ev.Peer)
+	case LoggingSet:
+		s.setLogging(ev.Logging)
 	case EndpointsReplaced:
 		if c := s.cells[ev.Cell]; c != nil {
+			s.serve(c, ev.Services)
 			s.replaceEndpoints(c, ev.Endpoints)
 		}
 	case EndpointsChanged:
@@ -111,28 +128,13 @@ func (s *State) apply(ev Event) {
 	}
 }
 
-// assign gives an app its group id. An app keeps its first one.
-func (s *State) assign(app flows.AppID, group flows.GroupID) {
-	if _, has := s.groups[app]; has {
-		return
-	}
-	s.groups[app], s.apps[group] = group, app
-	delete(s.nameless, app)
-	s.stale[group] = struct{}{}
-	for id := range s.hosts[app] {
-		c := s.cells[id]
-		for _, ep := range c.endpoints {
-			if ep.App == app {
-				ep.Group = group
-				c.endpoints[ep.Container] = ep
-				s.set(c, new(flows.EndpointFragment(ep)))
-			}
-		}
-	}
-}
-
 func (s *State) allow(p PolicyAdded) {
+	if _, known := s.policies[p.Rule.Policy]; known {
+		return // ids are never given twice
+	}
 	s.policies[p.Rule.Policy] = p
+	s.named[p.Rule.From]++
+	s.named[p.Rule.To]++
 	rules := s.toward[p.Rule.To]
 	if rules == nil {
 		rules = map[flows.PolicyID]flows.Rule{}
@@ -148,6 +150,11 @@ func (s *State) revoke(id flows.PolicyID) {
 		return
 	}
 	delete(s.policies, id)
+	for _, group := range []flows.GroupID{p.Rule.From, p.Rule.To} {
+		if s.named[group]--; s.named[group] == 0 {
+			delete(s.named, group)
+		}
+	}
 	delete(s.toward[p.Rule.To], id)
 	if len(s.toward[p.Rule.To]) == 0 {
 		delete(s.toward, p.Rule.To)
@@ -170,6 +177,7 @@ func (s *State) grant(peer flows.Peer) {
 			endpoints: map[string]flows.Endpoint{},
 			addresses: map[netip.Addr]string{},
 			ports:     map[flows.OFPort]string{},
+			egress:    map[flows.EgressProfile]egressUse{},
 			refused:   map[string]refusal{},
 		}
 		s.cells[peer.Cell] = c
@@ -180,7 +188,7 @@ func (s *State) grant(peer flows.Peer) {
 	}
 	c.peer, c.asPeer = peer, new(flows.PeerFragment(s.overlay.VNI, peer))
 	s.peers = s.peers.Xor(c.asPeer.Hash)
-	s.set(c, new(flows.BaseFragment(flows.Base{VNI: s.overlay.VNI, Lease: peer.Lease, Overlay: s.overlay.Networks})))
+	s.set(c, new(flows.BaseFragment(s.own(c).Base())))
 	for id := range s.cells {
 		if id != peer.Cell {
 			s.mark(id).Set[c.asPeer.Key] = c.asPeer
@@ -188,12 +196,19 @@ func (s *State) grant(peer flows.Peer) {
 	}
 }
 
+// serve notes which services the cell's host has for its containers.
+func (s *State) serve(c *cell, services []flows.Service) {
+	if !slices.Equal(c.services, services) {
+		c.services = services
+		s.set(c, new(flows.BaseFragment(s.own(c).Base())))
+	}
+}
+
 // compile makes a group's policy fragment again and gives it to every cell
 // that hosts the group's app. A group nobody hosts or nobody may reach has none.
 func (s *State) compile(group flows.GroupID) {
-	app, known := s.apps[group]
-	hosts := s.hosts[app]
-	if !known || len(hosts) == 0 {
+	hosts := s.hostsOf(group)
+	if len(hosts) == 0 {
 		delete(s.judges, group)
 		return
 	}

@@ -54,7 +54,29 @@ type GrantLease struct {
 	VTEP netip.Addr // IPv4
 }
 
+// FreeGroups puts those group ids into quarantine that no policy names.
+type FreeGroups struct{ Groups []flows.GroupID }
+
+// Freed is one stay of a group id in quarantine, by the change that began it.
+type Freed struct {
+	Group    flows.GroupID
+	Revision api.Revision
+}
+
+// ReleaseGroups lets group ids be given again. One that its app took back
+// meanwhile stays the app's, even if it was freed again since.
+type ReleaseGroups struct{ Groups []Freed }
+
+// SetLogging says whose accepted connections are logged.
+type SetLogging struct {
+	Logging api.Logging
+	By      string
+}
+
 func (AddPolicies) command()    {}
 func (RemovePolicies) command() {}
 func (AssignGroups) command()   {}
 func (GrantLease) command()     {}
+func (FreeGroups) command()     {}
+func (ReleaseGroups) command()  {}
+func (SetLogging) command()     {}

@@ -31,6 +31,33 @@ type stream struct {
 	refused  *[]api.Refusal // to be sent; nil: unchanged
 	revision api.Revision   // of the table with pending
 	hash     flows.Hash     // of the table with pending
+	acked    uint64         // the last message that the switch is known to hold
+	marked   mark           // a message that is not acknowledged
+}
+
+// mark is a message and the revision of the table that it made. One of those
+// under way at a time is marked, so that an agent that is never quite in step,
+// because its containers come and go, is still seen to move on.
+type mark struct {
+	seq      uint64 // 0: none
+	revision api.Revision
+}
+
+// settled reports whether the switch holds all that there is to tell. The
+// caller holds link.mu.
+func (st *stream) settled() bool {
+	return !st.snapshot && len(st.pending) == 0 && st.refused == nil && st.acked == st.seq
+}
+
+// acknowledged notes that the switch holds the table up to message seq, at now.
+// The caller holds link.mu.
+func (st *stream) acknowledged(seq uint64, now api.Revision) {
+	st.acked = max(st.acked, seq)
+	if st.marked.seq != 0 && st.marked.seq <= seq {
+		st.link.held = max(st.link.held, st.marked.revision)
+		st.marked = mark{}
+	}
+	st.link.holds(now)
 }
 
 // offer merges a change into what is to be sent. The caller holds link.mu.
@@ -139,6 +166,9 @@ func (st *stream) takeSnapshot(ctx context.Context) (api.Message, error) {
 func (st *stream) number(kind string) api.Message {
 	st.seq++
 	st.link.sent(st.seq)
+	if st.marked.seq == 0 {
+		st.marked = mark{st.seq, st.revision}
+	}
 	return api.Message{Type: kind, Seq: st.seq, Revision: uint64(st.revision), Hash: st.hash.String()}
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
+	"time"
 
 	"github.com/weft-sdn/weft/api"
 	"github.com/weft-sdn/weft/controller"
@@ -13,10 +14,13 @@ import (
 // body is what one write did, as the change log keeps it: enough to follow,
 // and for people to read who changed what.
 type body struct {
-	Groups []groupBody  `json:"groups,omitempty"` // assigned
-	Add    []policyBody `json:"add,omitempty"`
-	Remove []policyBody `json:"remove,omitempty"`
-	Lease  *leaseBody   `json:"lease,omitempty"` // granted, or moved to another VTEP
+	Groups   []groupBody  `json:"groups,omitempty"` // assigned, or given back out of quarantine
+	Add      []policyBody `json:"add,omitempty"`
+	Remove   []policyBody `json:"remove,omitempty"`
+	Lease    *leaseBody   `json:"lease,omitempty"`    // granted, or moved to another VTEP
+	Freed    []groupBody  `json:"freed,omitempty"`    // put into quarantine, when the change was made
+	Released []groupBody  `json:"released,omitempty"` // may be given again
+	Logging  *api.Logging `json:"logging,omitempty"`  // set
 }
 
 type groupBody struct {
@@ -42,11 +46,12 @@ type leaseBody struct {
 }
 
 func (b body) empty() bool {
-	return len(b.Groups) == 0 && len(b.Add) == 0 && len(b.Remove) == 0 && b.Lease == nil
+	return len(b.Groups) == 0 && len(b.Add) == 0 && len(b.Remove) == 0 && b.Lease == nil &&
+		len(b.Freed) == 0 && len(b.Released) == 0 && b.Logging == nil
 }
 
-// events are what the write did, for controller.State.
-func (b body) events() ([]controller.Event, error) {
+// events are what the write did, for controller.State: at is when it was made.
+func (b body) events(revision api.Revision, at time.Time) ([]controller.Event, error) {
 	var events []controller.Event
 	for _, g := range b.Groups {
 		events = append(events, controller.GroupAssigned{App: flows.AppID(g.App), Group: flows.GroupID(g.Group)})
@@ -63,6 +68,15 @@ func (b body) events() ([]controller.Event, error) {
 			return nil, err
 		}
 		events = append(events, controller.LeaseGranted{Peer: peer})
+	}
+	for _, g := range b.Freed {
+		events = append(events, controller.GroupFreed{Group: flows.GroupID(g.Group), Revision: revision, At: at})
+	}
+	for _, g := range b.Released {
+		events = append(events, controller.GroupReleased{Group: flows.GroupID(g.Group)})
+	}
+	if b.Logging != nil {
+		events = append(events, controller.LoggingSet{Logging: *b.Logging})
 	}
 	return events, nil
 }

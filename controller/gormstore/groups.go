@@ -3,13 +3,14 @@ package gormstore
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/weft-sdn/weft/api"
 	"github.com/weft-sdn/weft/flows"
 )
 
 // groupsOf returns the group ids that the policies' apps have.
-func (w *write) groupsOf(policies []api.Policy) (map[flows.AppID]uint16, error) {
+func (w *write) groupsOf(policies []api.Policy) (map[flows.AppID]groupRow, error) {
 	apps := make([]flows.AppID, 0, 2*len(policies))
 	for _, p := range policies {
 		apps = append(apps, p.From, p.To)
@@ -17,9 +18,9 @@ func (w *write) groupsOf(policies []api.Policy) (map[flows.AppID]uint16, error) 
 	return w.groups(apps)
 }
 
-// groups returns the group ids of those apps that have one.
-func (w *write) groups(apps []flows.AppID) (map[flows.AppID]uint16, error) {
-	found := make(map[flows.AppID]uint16, len(apps))
+// groups returns the rows of those apps that have one, in use or in quarantine.
+func (w *write) groups(apps []flows.AppID) (map[flows.AppID]groupRow, error) {
+	found := make(map[flows.AppID]groupRow, len(apps))
 	apps = slices.Clone(apps)
 	slices.Sort(apps)
 	for some := range slices.Chunk(slices.Compact(apps), batch) {
@@ -28,51 +29,90 @@ func (w *write) groups(apps []flows.AppID) (map[flows.AppID]uint16, error) {
 			return nil, fmt.Errorf("looking up group ids: %w", err)
 		}
 		for _, row := range rows {
-			found[flows.AppID(row.App)] = row.ID
+			found[flows.AppID(row.App)] = row
 		}
 	}
 	return found, nil
 }
 
-// allocate gives app the next group id, unless it has one. The rows are made
-// by createGroups, all at once.
-func (w *write) allocate(app flows.AppID, groups map[flows.AppID]uint16) error {
-	if groups[app] != 0 {
+// allocate gives app a group id, unless it has one: its old one if that is in
+// quarantine, else the lowest that nobody has. What it did is stored by
+// storeGroups, all at once.
+func (w *write) allocate(app flows.AppID, groups map[flows.AppID]groupRow) error {
+	row, has := groups[app]
+	switch {
+	case has && row.FreedRevision == 0:
 		return nil
+	case has:
+		row.FreedRevision, row.FreedAt = 0, 0
+		w.regained = append(w.regained, row.ID)
+	default:
+		next, err := w.nextGroup()
+		if err != nil {
+			return err
+		}
+		row = groupRow{ID: next, App: string(app)}
+		w.given = append(w.given, row)
 	}
-	next, err := w.nextGroup()
-	if err != nil {
-		return err
-	}
-	groups[app] = next
-	w.did.Groups = append(w.did.Groups, groupBody{Group: next, App: string(app)})
+	groups[app] = row
+	w.did.Groups = append(w.did.Groups, groupBody{Group: row.ID, App: string(app)})
 	return nil
 }
 
-// nextGroup returns the id after the highest one in use. Ids are not reused: a
-// cell that is behind could take one app for another.
+// nextGroup returns the lowest id that nobody has. One in quarantine is still
+// somebody's: a cell that is behind could take the new app for the old one.
 func (w *write) nextGroup() (uint16, error) {
-	var last uint16
-	if n := len(w.did.Groups); n > 0 {
-		last = w.did.Groups[n-1].Group
-	} else if err := w.tx.Raw("SELECT COALESCE(MAX(id), 0) FROM `groups` WHERE id BETWEEN 1 AND ?", MaxGroup).Scan(&last).Error; err != nil {
+	first := max(1, w.full+1)
+	if n := len(w.given); n > 0 {
+		first = int(w.given[n-1].ID) + 1
+	}
+	// The first gap at or after first: first itself, or what follows an id in use.
+	var next *uint16
+	err := w.tx.Raw("SELECT MIN(n) FROM (SELECT ? AS n UNION ALL SELECT id + 1 FROM `groups` WHERE id >= ?) AS candidates"+
+		" WHERE n <= ? AND NOT EXISTS (SELECT 1 FROM `groups` WHERE id = n)", first, first, w.MaxGroup).Scan(&next).Error
+	switch {
+	case err != nil:
 		return 0, fmt.Errorf("looking for a free group id: %w", err)
+	case next == nil && len(w.given) == 0 && w.full > 0:
+		w.full = 0 // another hand may have released some
+		return w.nextGroup()
+	case next == nil:
+		return 0, w.exhausted()
 	}
-	if flows.GroupID(last) >= w.MaxGroup {
-		return 0, api.Exhausted("all %d group ids are in use: no app that has none yet can be named in a policy", w.MaxGroup)
-	}
-	return last + 1, nil
+	return *next, nil
 }
 
-func (w *write) createGroups() error {
-	if len(w.did.Groups) == 0 {
+// exhausted says that no id is left, and when one may be.
+func (w *write) exhausted() error {
+	var quarantine struct {
+		Freed int64
+		First int64
+	}
+	err := w.tx.Raw("SELECT COUNT(*) AS freed, COALESCE(MIN(freed_at), 0) AS first FROM `groups`"+
+		" WHERE freed_revision > 0 AND id BETWEEN 1 AND ?", w.MaxGroup).Scan(&quarantine).Error
+	switch {
+	case err != nil:
+		return fmt.Errorf("looking for a free group id: %w", err)
+	case quarantine.Freed == 0:
+		return api.Exhausted("all %d group ids are in use: no app that has none yet can be named in a policy", w.MaxGroup)
+	}
+	until := time.UnixMilli(quarantine.First).Add(w.Quarantine).UTC().Format(time.RFC3339)
+	return api.Exhausted("all %d group ids are taken, %d of them in quarantine: the first is released at %s at the earliest,"+
+		" once every cell has confirmed that it no longer knows it (weft groups, weft cells)", w.MaxGroup, quarantine.Freed, until)
+}
+
+// storeGroups stores what allocate did.
+func (w *write) storeGroups() error {
+	for some := range slices.Chunk(w.regained, batch) {
+		err := w.tx.Model(&groupRow{}).Where("id IN ?", some).Updates(map[string]any{"freed_revision": 0, "freed_at": 0}).Error
+		if err != nil {
+			return fmt.Errorf("taking group ids out of quarantine: %w", err)
+		}
+	}
+	if len(w.given) == 0 {
 		return nil
 	}
-	rows := make([]groupRow, len(w.did.Groups))
-	for i, g := range w.did.Groups {
-		rows[i] = groupRow{ID: g.Group, App: g.App}
-	}
-	if err := w.tx.CreateInBatches(rows, batch).Error; err != nil {
+	if err := w.tx.CreateInBatches(w.given, batch).Error; err != nil {
 		return fmt.Errorf("assigning group ids: %w", err)
 	}
 	return nil
@@ -94,7 +134,7 @@ func (w *write) assignGroups(apps []flows.AppID) error {
 			break
 		}
 	}
-	if err := w.createGroups(); err != nil {
+	if err := w.storeGroups(); err != nil {
 		return err
 	}
 	if exhausted != nil {

@@ -3,9 +3,12 @@ package gormstore
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"fmt"
+	"math"
 	"net/netip"
 	"strconv"
+	"time"
 
 	"gorm.io/gorm"
 
@@ -36,9 +39,10 @@ func (s *Store) Load(ctx context.Context) (controller.Snapshot, error) {
 			query string
 			row   func(cells []any) error
 		}{
-			{"SELECT id, app FROM `groups` ORDER BY id", l.group},
+			{"SELECT id, app, freed_revision, freed_at FROM `groups` ORDER BY id", l.group},
 			{"SELECT id, source_group, destination_group, protocol, first_port, last_port FROM policies ORDER BY id", l.policy},
 			{"SELECT cell, subnet, vtep FROM leases ORDER BY cell", l.lease},
+			{"SELECT name, value FROM settings ORDER BY name", l.setting},
 		} {
 			if err := l.each(tx, part.query, part.row); err != nil {
 				return err
@@ -95,6 +99,32 @@ func (l *loading) group(row []any) error {
 	}
 	l.apps[flows.GroupID(id)] = app
 	l.Events = append(l.Events, controller.GroupAssigned{App: app, Group: flows.GroupID(id)})
+	if text(row[2]) == "0" {
+		return nil
+	}
+	freed, err := integer("freed_revision", row[2], uint64(l.Revision))
+	if err != nil {
+		return fmt.Errorf("groups: id %d: %w: it counts as in use", id, err)
+	}
+	at, err := integer("freed_at", row[3], math.MaxInt64)
+	if err != nil {
+		return fmt.Errorf("groups: id %d: %w: it counts as in use", id, err)
+	}
+	l.Events = append(l.Events, controller.GroupFreed{
+		Group: flows.GroupID(id), Revision: api.Revision(freed), At: time.UnixMilli(int64(at)),
+	})
+	return nil
+}
+
+func (l *loading) setting(row []any) error {
+	if name := text(row[0]); name != loggingSetting {
+		return fmt.Errorf("settings: %q: no such setting", name)
+	}
+	var logging api.Logging
+	if err := json.Unmarshal([]byte(text(row[1])), &logging); err != nil {
+		return fmt.Errorf("settings: %s: %w: nothing is logged that was accepted", loggingSetting, err)
+	}
+	l.Events = append(l.Events, controller.LoggingSet{Logging: logging})
 	return nil
 }
 

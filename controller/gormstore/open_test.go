@@ -112,14 +112,15 @@ func TestBrokenRows(t *testing.T) {
 		"CREATE TABLE loose AS SELECT * FROM policies", "DROP TABLE policies", "ALTER TABLE loose RENAME TO policies", // no constraints
 		"INSERT INTO policies VALUES (2, NULL, 2, 6, 80, 80, 1), (3, 1, 77, 6, 80, 80, 1), (4, 1, 2, 1, 80, 80, 1),"+
 			" (5, 1, 2, 6, 90, 80, 1), (6, 1, 2, 6, 0, 80, 1), (7, 1, 2, 6, 80, 'http', 1), ('x', 1, 2, 6, 80, 80, 1), (8, 1, 2, 6, 80, 70000, 1), (9, 2, 1, 17, 53, 53, 1)",
-		"INSERT INTO groups VALUES (70000, 'far'), (0, 'zero'), (40, '')",
+		"INSERT INTO groups (id, app) VALUES (70000, 'far'), (0, 'zero'), (40, '')", "INSERT INTO groups VALUES (41, 'early', 999, 1), (42, 'never', 1, -5), (43, 'when', 'x', 1)",
+		"INSERT INTO settings VALUES ('logging', '{'), ('colour', 'blue')",
 		"INSERT INTO leases VALUES ('cell-2', 'nonsense', '192.0.2.2'), ('cell-3', '10.99.0.0/24', '192.0.2.3'), ('cell-4', '10.255.4.0/24', 'fd00::1'),"+
 			" ('cell-5', '10.255.1.128/25', '192.0.2.5'), ('Cell 6', '10.255.6.0/24', '192.0.2.6'), ('cell-7', '10.255.7.0/24', '192.0.2.7')",
 	)
 	s = reopen(t, s, path)
 	snapshot := load(t, s)
-	if len(snapshot.Faults) != 16 {
-		t.Errorf("%d faults, want 16", len(snapshot.Faults))
+	if len(snapshot.Faults) != 21 {
+		t.Errorf("%d faults, want 21", len(snapshot.Faults))
 	}
 	var faults strings.Builder
 	for _, fault := range snapshot.Faults {
@@ -128,7 +129,8 @@ func TestBrokenRows(t *testing.T) {
 	for _, want := range []string{
 		`policies: id 2: source_group ""`, "policies: id 3: source_group 1 or destination_group 77 is no app's", "policies: id 4: protocol 1",
 		"policies: id 5: first_port 90 is above last_port 80", `policies: id 6: first_port "0"`, `policies: id 7: last_port "http"`,
-		`policies: id "x"`, `policies: id 8: last_port "70000"`, `groups: app "far": id "70000"`, `groups: app "zero"`, "groups: id 40",
+		`policies: id "x"`, `policies: id 8: last_port "70000"`, `groups: app "far": id "70000"`, `groups: app "zero"`, "groups: id 40", `groups: id 41: freed_revision "999"`, `groups: id 42: freed_at "-5"`, `groups: id 43: freed_revision "x"`,
+		`settings: logging: unexpected end`, `settings: "colour": no such setting`,
 		`leases: cell "cell-2"`, `leases: cell "cell-3": subnet 10.99.0.0/24: outside`, `leases: cell "cell-4": vtep "fd00::1"`,
 		`leases: cell "cell-5": 10.255.1.128/25 at 192.0.2.5 collides with cell cell-1`, `leases: cell "Cell 6"`,
 	} {

@@ -40,13 +40,13 @@ func (w *write) addPolicies(policies []api.Policy) error {
 		}
 		w.lock.Policy++
 		row := policyRow{
-			ID: w.lock.Policy, SourceGroup: groups[p.From], DestinationGroup: groups[p.To],
+			ID: w.lock.Policy, SourceGroup: groups[p.From].ID, DestinationGroup: groups[p.To].ID,
 			Protocol: uint8(p.Protocol), FirstPort: p.Ports.First, LastPort: p.Ports.Last, Revision: w.lock.Revision + 1,
 		}
 		rows = append(rows, row)
 		w.did.Add = append(w.did.Add, row.body(p))
 	}
-	if err := w.createGroups(); err != nil {
+	if err := w.storeGroups(); err != nil {
 		return err
 	}
 	if len(rows) == 0 {
@@ -83,8 +83,8 @@ func (w *write) removePolicies(policies []api.Policy) error {
 }
 
 // find looks a policy up by its contents.
-func (w *write) find(p api.Policy, groups map[flows.AppID]uint16) (row policyRow, exists bool, err error) {
-	from, to := groups[p.From], groups[p.To]
+func (w *write) find(p api.Policy, groups map[flows.AppID]groupRow) (row policyRow, exists bool, err error) {
+	from, to := groups[p.From].ID, groups[p.To].ID
 	if from == 0 || to == 0 {
 		return row, false, nil // no policy names an app without a group id
 	}

@@ -17,8 +17,10 @@ const migrationsTable = "weft_migrations"
 // copies, so that an old migration does the same forever.
 type (
 	groupRow struct {
-		ID  uint16 `gorm:"primaryKey;autoIncrement:false"` // = tun_gbp_id
-		App string
+		ID            uint16 `gorm:"primaryKey;autoIncrement:false"` // = tun_gbp_id
+		App           string
+		FreedRevision uint64 // of the change that put it into quarantine; 0: in use
+		FreedAt       int64  // when, Unix time, ms
 	}
 	policyRow struct {
 		ID                            uint64 `gorm:"primaryKey;autoIncrement:false"`
@@ -31,6 +33,10 @@ type (
 		Cell   string `gorm:"primaryKey"`
 		Subnet string // CIDR
 		VTEP   string `gorm:"column:vtep"` // IPv4
+	}
+	settingRow struct {
+		Name  string `gorm:"primaryKey"`
+		Value string // JSON
 	}
 	changeRow struct {
 		Revision uint64 `gorm:"primaryKey;autoIncrement:false"`
@@ -45,32 +51,43 @@ type (
 	}
 )
 
-func (groupRow) TableName() string  { return "groups" }
-func (policyRow) TableName() string { return "policies" }
-func (leaseRow) TableName() string  { return "leases" }
-func (changeRow) TableName() string { return "changes" }
-func (lockRow) TableName() string   { return "lock" }
+func (groupRow) TableName() string   { return "groups" }
+func (policyRow) TableName() string  { return "policies" }
+func (leaseRow) TableName() string   { return "leases" }
+func (settingRow) TableName() string { return "settings" }
+func (changeRow) TableName() string  { return "changes" }
+func (lockRow) TableName() string    { return "lock" }
 
-var migrations = []*gormigrate.Migration{{
-	ID: "0001-policies-groups-leases",
-	Migrate: func(tx *gorm.DB) error {
-		for _, statement := range []string{
-			"CREATE TABLE `lock` (id INTEGER PRIMARY KEY, revision BIGINT NOT NULL, policy BIGINT NOT NULL)",
-			"INSERT INTO `lock` (id, revision, policy) VALUES (1, 0, 0)",
-			"CREATE TABLE `groups` (id INTEGER PRIMARY KEY, app VARCHAR(255) NOT NULL UNIQUE)",
-			"CREATE TABLE policies (id BIGINT PRIMARY KEY, source_group INTEGER NOT NULL, destination_group INTEGER NOT NULL," +
-				" protocol INTEGER NOT NULL, first_port INTEGER NOT NULL, last_port INTEGER NOT NULL, revision BIGINT NOT NULL," +
-				" UNIQUE (source_group, destination_group, protocol, first_port, last_port))",
-			"CREATE TABLE leases (cell VARCHAR(63) PRIMARY KEY, subnet VARCHAR(18) NOT NULL UNIQUE, vtep VARCHAR(15) NOT NULL UNIQUE)",
-			"CREATE TABLE changes (revision BIGINT PRIMARY KEY, at BIGINT NOT NULL, `by` VARCHAR(255) NOT NULL, body TEXT NOT NULL)",
-		} {
+var migrations = []*gormigrate.Migration{
+	step("0001-policies-groups-leases",
+		"CREATE TABLE `lock` (id INTEGER PRIMARY KEY, revision BIGINT NOT NULL, policy BIGINT NOT NULL)",
+		"INSERT INTO `lock` (id, revision, policy) VALUES (1, 0, 0)",
+		"CREATE TABLE `groups` (id INTEGER PRIMARY KEY, app VARCHAR(255) NOT NULL UNIQUE)",
+		"CREATE TABLE policies (id BIGINT PRIMARY KEY, source_group INTEGER NOT NULL, destination_group INTEGER NOT NULL,"+
+			" protocol INTEGER NOT NULL, first_port INTEGER NOT NULL, last_port INTEGER NOT NULL, revision BIGINT NOT NULL,"+
+			" UNIQUE (source_group, destination_group, protocol, first_port, last_port))",
+		"CREATE TABLE leases (cell VARCHAR(63) PRIMARY KEY, subnet VARCHAR(18) NOT NULL UNIQUE, vtep VARCHAR(15) NOT NULL UNIQUE)",
+		"CREATE TABLE changes (revision BIGINT PRIMARY KEY, at BIGINT NOT NULL, `by` VARCHAR(255) NOT NULL, body TEXT NOT NULL)",
+	),
+	step("0002-quarantine-settings",
+		"ALTER TABLE `groups` ADD COLUMN freed_revision BIGINT NOT NULL DEFAULT 0",
+		"ALTER TABLE `groups` ADD COLUMN freed_at BIGINT NOT NULL DEFAULT 0",
+		"CREATE INDEX policies_by_destination ON policies (destination_group)",
+		"CREATE TABLE settings (name VARCHAR(63) PRIMARY KEY, value TEXT NOT NULL)",
+	),
+}
+
+// step is a migration of frozen statements.
+func step(id string, statements ...string) *gormigrate.Migration {
+	return &gormigrate.Migration{ID: id, Migrate: func(tx *gorm.DB) error {
+		for _, statement := range statements {
 			if err := tx.Exec(statement).Error; err != nil {
 				return err
 			}
 		}
 		return nil
-	},
-}}
+	}}
+}
 
 // migrate brings the schema up to date, all in one transaction.
 func (s *Store) migrate(ctx context.Context) error {

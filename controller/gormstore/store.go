@@ -31,7 +31,8 @@ type Options struct {
 	SubnetPrefix int            // length of a lease in bits, longer than each network's
 	MaxGroup     flows.GroupID  // 0: MaxGroup
 	Log          *slog.Logger
-	Now          func() time.Time // nil: time.Now; only for the log's timestamps
+	Quarantine   time.Duration    // of freed group ids: only for the error when ids run out
+	Now          func() time.Time // nil: time.Now; stamps the log and the beginning of quarantines
 }
 
 // Store implements controller.Store. Its methods may be called from any
@@ -41,6 +42,7 @@ type Store struct {
 	db   *gorm.DB
 	lock *os.File      // held while this process uses the file
 	turn chan struct{} // a token: whose turn it is to write
+	full int           // group ids 1 to full are taken: no free one is looked for there. For who has the turn
 }
 
 // Open opens the database that dsn names (sqlite:///absolute/path), creating

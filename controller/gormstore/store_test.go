@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/weft-sdn/weft/api"
 	"github.com/weft-sdn/weft/controller"
@@ -22,6 +23,7 @@ import (
 func options() Options {
 	return Options{
 		Networks: []netip.Prefix{netip.MustParsePrefix("10.255.0.0/16")}, SubnetPrefix: 24, Log: slog.New(slog.DiscardHandler),
+		Quarantine: 5 * time.Minute, Now: func() time.Time { return time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC) },
 	}
 }
 
@@ -70,7 +72,7 @@ func load(t testing.TB, s *Store) controller.Snapshot {
 
 // state is a State at what Load says.
 func state(snapshot controller.Snapshot) *controller.State {
-	s := controller.NewState(controller.Overlay{Networks: options().Networks, SubnetPrefix: 24, VNI: 1})
+	s := controller.NewState(controller.Overlay{Networks: options().Networks, SubnetPrefix: 24, VNI: 1, Quarantine: 5 * time.Minute})
 	s.Step(snapshot.Change)
 	return s
 }
@@ -104,11 +106,17 @@ func TestLogLeadsToTheTables(t *testing.T) {
 	do(t, s, controller.GrantLease{Cell: "cell-2", VTEP: netip.MustParseAddr("192.0.2.2")})
 	do(t, s, controller.RemovePolicies{Policies: []api.Policy{policy("cats", "dogs", 8080)}, By: "me"})
 	do(t, s, controller.GrantLease{Cell: "cell-1", VTEP: netip.MustParseAddr("192.0.2.11")})
+	do(t, s, controller.SetLogging{Logging: api.Logging{Apps: []string{"cats", "dogs"}}})
+	do(t, s, controller.FreeGroups{Groups: []flows.GroupID{1, 3}})
+	do(t, s, controller.ReleaseGroups{Groups: []controller.Freed{{Group: 3, Revision: 8}}})
+	do(t, s, controller.AssignGroups{Apps: []flows.AppID{"eels", "fish"}})
+	do(t, s, controller.FreeGroups{Groups: []flows.GroupID{3}})
+	do(t, s, controller.ReleaseGroups{Groups: []controller.Freed{{Group: 3, Revision: 11}}})
 
 	s = reopen(t, s, path)
-	followed := controller.NewState(controller.Overlay{Networks: options().Networks, SubnetPrefix: 24, VNI: 1})
+	followed := controller.NewState(controller.Overlay{Networks: options().Networks, SubnetPrefix: 24, VNI: 1, Quarantine: 5 * time.Minute})
 	changes, err := s.Changes(t.Context(), 0)
-	if err != nil || len(changes) != 6 {
+	if err != nil || len(changes) != 12 {
 		t.Fatalf("%d changes, %v", len(changes), err)
 	}
 	for i, change := range changes {
@@ -123,14 +131,28 @@ func TestLogLeadsToTheTables(t *testing.T) {
 		"groups":   func(s *controller.State) any { return s.Groups() },
 		"cells":    func(s *controller.State) any { return s.Cells() },
 		"revision": func(s *controller.State) any { return s.Revision() },
+		"logging":  func(s *controller.State) any { return s.Logging() },
 	} {
 		if have, want := of(followed), of(loaded); !reflect.DeepEqual(have, want) {
 			t.Errorf("%s: following the log %v, loading %v", name, have, want)
 		}
 	}
-	if got := fmt.Sprint(loaded.Groups()); got != "[{1 0001 cats app 0} {2 0002 dogs app 1} {3 0003 birds app 0}]" {
+	if got := groupsText(loaded); got != "[{1 0001 cats app 0 quarantined 2026-01-02 03:09:05 +0000 UTC} {2 0002 dogs app 1 } {4 0004 fish app 0 }]" {
 		t.Errorf("groups %s", got)
 	}
+}
+
+// groupsText is the listing, without pointers.
+func groupsText(s *controller.State) string {
+	var words []string
+	for _, g := range s.Groups() {
+		until := ""
+		if g.Until != nil {
+			until = " " + g.Until.String()
+		}
+		words = append(words, fmt.Sprintf("{%d %s %s %s %d %s%s}", g.Group, g.Tag, g.App, g.Type, g.Policies, g.State, until))
+	}
+	return fmt.Sprint(words)
 }
 
 // TestWritesAreIdempotent: what is so already changes nothing, not even the
@@ -185,17 +207,18 @@ func TestGroupIDsRunOut(t *testing.T) {
 	}
 }
 
-// TestAllGroupIDs: the last of the 65,535 can be given, and no more.
+// TestAllGroupIDs: each of the 65,535 can be given, the lowest first, and no more.
 func TestAllGroupIDs(t *testing.T) {
 	path := file(t)
 	s := open(t, path, options())
-	hand(t, path, "INSERT INTO groups (id, app) VALUES (65534, 'nearly')")
-	do(t, s, controller.AssignGroups{Apps: []flows.AppID{"last"}})
+	hand(t, path, "WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 65534) INSERT INTO groups (id, app) SELECT i, 'app-' || i FROM n WHERE i <> 300")
+	do(t, s, controller.AssignGroups{Apps: []flows.AppID{"first", "gap", "last"}})
 	if _, err := s.Write(t.Context(), controller.AssignGroups{Apps: []flows.AppID{"more"}}); !errors.Is(err, api.ErrExhausted) {
 		t.Errorf("beyond the last id: %v", err)
 	}
-	if groups := state(load(t, s)).Groups(); groups[len(groups)-1].Group != 65535 || groups[len(groups)-1].Tag != "FFFF" {
-		t.Errorf("groups %v", groups)
+	groups := state(load(t, s)).Groups()
+	if groups[0].App != "first" || groups[299].App != "gap" || groups[65534].App != "last" || groups[65534].Tag != "FFFF" {
+		t.Errorf("groups %v, %v, %v", groups[0], groups[299], groups[65534])
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
@@ -17,7 +18,12 @@ type write struct {
 	*Store
 	tx   *gorm.DB
 	lock lockRow
-	did  body
+	now  time.Time
+	// What allocate did and storeGroups stores: new rows, in the order of their
+	// ids, and the ids of those that leave their quarantine.
+	given    []groupRow
+	regained []uint16
+	did      body
 }
 
 // Write does all that the command says or nothing, and returns when it is
@@ -31,8 +37,9 @@ func (s *Store) Write(ctx context.Context, cmd controller.Command) (api.Revision
 	}
 	var revision api.Revision
 	var partial error // what could not be done, beside what was
+	given := 0        // the highest group id that was given: none below it was free
 	err := s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
-		w := &write{Store: s, tx: tx}
+		w := &write{Store: s, tx: tx, now: s.Now()}
 		if err := tx.Clauses(clause.Locking{Strength: "UPDATE"}).First(&w.lock, 1).Error; err != nil {
 			return fmt.Errorf("taking the lock row: %w", err)
 		}
@@ -42,12 +49,16 @@ func (s *Store) Write(ctx context.Context, cmd controller.Command) (api.Revision
 		} else if err != nil {
 			return err
 		}
+		if n := len(w.given); n > 0 {
+			given = int(w.given[n-1].ID)
+		}
 		revision, err = w.log(by)
 		return err
 	})
 	if err != nil {
 		return 0, classify(err)
 	}
+	s.full = max(s.full, given)
 	return revision, partial
 }
 
@@ -67,6 +78,12 @@ func (w *write) run(cmd controller.Command) (by string, err error) {
 		return "controller", w.assignGroups(cmd.Apps)
 	case controller.GrantLease:
 		return string(cmd.Cell), w.grantLease(cmd.Cell, cmd.VTEP)
+	case controller.FreeGroups:
+		return "controller", w.freeGroups(cmd.Groups)
+	case controller.ReleaseGroups:
+		return "controller", w.releaseGroups(cmd.Groups)
+	case controller.SetLogging:
+		return cmd.By, w.setLogging(cmd.Logging)
 	}
 	return "", fmt.Errorf("unknown command %T", cmd)
 }
@@ -84,7 +101,7 @@ func (w *write) log(by string) (api.Revision, error) {
 	if err := w.tx.Save(&w.lock).Error; err != nil {
 		return 0, fmt.Errorf("numbering the change: %w", err)
 	}
-	row := changeRow{Revision: w.lock.Revision, At: w.Now().UnixMilli(), By: by, Body: text}
+	row := changeRow{Revision: w.lock.Revision, At: w.now.UnixMilli(), By: by, Body: text}
 	if err := w.tx.Create(&row).Error; err != nil {
 		return 0, fmt.Errorf("appending to the change log: %w", err)
 	}
@@ -113,7 +130,7 @@ func (s *Store) Changes(ctx context.Context, after api.Revision) ([]controller.C
 		change := controller.Change{Revision: api.Revision(row.Revision)}
 		if did, err := decodeBody(row.Body); err != nil {
 			s.Log.Error("skipped a broken row of the change log", "revision", row.Revision, "error", err)
-		} else if change.Events, err = did.events(); err != nil {
+		} else if change.Events, err = did.events(change.Revision, time.UnixMilli(row.At)); err != nil {
 			s.Log.Error("skipped a broken row of the change log", "revision", row.Revision, "error", err)
 		}
 		changes = append(changes, change)

@@ -1,0 +1,50 @@
+package controller
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/weft-sdn/weft/flows"
+)
+
+// colliding finds two sets of rules with one profile number: after some 80,000
+// sets, a pair of equal 32-bit hashes is as likely as not.
+func colliding(t *testing.T) (one, two flows.EgressRules) {
+	t.Helper()
+	seen := map[flows.EgressProfile]flows.EgressRules{}
+	for i := range 1 << 20 {
+		rules := flows.EgressRules(fmt.Sprintf("all 10.%d.%d.%d", i>>16, i>>8&255, i&255))
+		if other, taken := seen[rules.Profile()]; taken {
+			return other, rules
+		}
+		seen[rules.Profile()] = rules
+	}
+	t.Fatal("no two of a million sets collide")
+	return "", ""
+}
+
+// TestCollidingProfiles: two sets that the switch could not tell apart are
+// never on one cell together; whoever comes second is refused, with a reason,
+// for as long as the first is there.
+func TestCollidingProfiles(t *testing.T) {
+	one, two := colliding(t)
+	word := func(rules flows.EgressRules) string { return strings.ReplaceAll(string(rules), " ", "_") }
+	s := newScript(t)
+	s.do("lease cell=cell-1 subnet=10.255.1.0/24 vtep=192.0.2.1")
+	s.do("lease cell=cell-2 subnet=10.255.2.0/24 vtep=192.0.2.2")
+	s.do("up cell=cell-1 first,cats,10.255.1.2,10," + word(one))
+	if got := s.do("up cell=cell-1 second,dogs,10.255.1.3,11," + word(two)); !strings.HasPrefix(got, "cell-1 refused second: egress rules: their profile "+one.Profile().String()) || strings.Count(got, "\n") != 1 {
+		t.Errorf("the second set: %s", got)
+	}
+	key := flows.EgressKey(one)
+	if got := s.do("up cell=cell-2 other,dogs,10.255.2.3,11," + word(two)); got != fmt.Sprintf("cell-2 +%s\ncell-2 +endpoint/other\n", key) {
+		t.Errorf("on another cell: %s", got)
+	}
+	if got := s.do("down cell=cell-1 container=first"); got != fmt.Sprintf("cell-1 +%s\ncell-1 -endpoint/first\ncell-1 +endpoint/second\ncell-1 refused none\n", key) {
+		t.Errorf("when the first set goes: %s", got)
+	}
+	if here, there := s.state.cells["cell-1"].fragments[key], s.state.cells["cell-2"].fragments[key]; here != there {
+		t.Error("equal sets on two cells are compiled twice")
+	}
+}
