@@ -70,6 +70,20 @@ func (c *Capture) Packets(from, to *Container) []Packet {
 	return some
 }
 
+// Answers returns those recorded so far, between whomever, that are neither
+// UDP nor part of a TCP connection: ICMP errors and resets.
+func (c *Capture) Answers() []Packet {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var some []Packet
+	for _, p := range c.packets {
+		if p.Protocol == protocolICMP || p.Reset {
+			some = append(some, p)
+		}
+	}
+	return some
+}
+
 // Await returns the first packet between two containers, in one direction.
 func (c *Capture) Await(from, to *Container) Packet {
 	c.bed.Helper()

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -139,27 +140,30 @@ func (c *Cell) Flows(table string) []string {
 // line contains every one of the words.
 func (c *Cell) Dropped(table string, words ...string) uint64 {
 	c.bed.Helper()
+	return c.Counted(table, append(words, "actions=drop")...)
+}
+
+// Counted returns how many packets have met the flows of a table whose line
+// contains every one of the words.
+func (c *Cell) Counted(table string, words ...string) uint64 {
+	c.bed.Helper()
 	var n uint64
-line:
 	for _, line := range c.Flows(table) {
-		for _, word := range append(words, "actions=drop") {
-			if !strings.Contains(line, word) {
-				continue line
-			}
+		if !slices.ContainsFunc(words, func(word string) bool { return !strings.Contains(line, word) }) {
+			n += packets(line)
 		}
-		n += packets(line)
 	}
 	return n
 }
 
-// Ports returns the names of the ports on the cell's bridge, the tunnel apart.
+// Ports returns the names of the containers' ports on the cell's bridge.
 func (c *Cell) Ports() []string {
 	c.bed.Helper()
 	text, err := c.ovs.run("ovs-vsctl", "list-ports", bridgeName)
 	c.bed.must(err)
 	var ports []string
 	for _, name := range strings.Fields(text) {
-		if name != "weftvxlan" {
+		if name != "weftvxlan" && name != "weftdeny" {
 			ports = append(ports, name)
 		}
 	}

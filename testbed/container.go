@@ -66,6 +66,7 @@ type Network struct {
 	Args   [][2]string    // CNI_ARGS
 	NetNS  string         // path; "" for a new namespace
 	Change map[string]any // keys of the plugin's configuration to set; nil changes nothing
+	Wants  Wants          // what the runtime asks for besides an address
 	ID     string         // container id; "" for a new one
 }
 
@@ -135,6 +136,9 @@ func (c *cell) network(n Network) (*libcni.NetworkConfigList, error) {
 	}
 	if n.App != "" {
 		plugin["metadata"] = map[string]string{"app_id": n.App}
+	}
+	if wants := n.Wants.runtimeConfig(); len(wants) > 0 {
+		plugin["runtimeConfig"] = wants
 	}
 	for key, value := range n.Change {
 		if value != nil {

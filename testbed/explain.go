@@ -122,3 +122,6 @@ func (c *cell) drops() string {
 	}
 	return strings.Join(dropping, "\n")
 }
+
+// Drops lists the cell's flows that have dropped packets.
+func (c *Cell) Drops() string { return c.drops() }

@@ -4,12 +4,19 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/containernetworking/plugins/pkg/ns"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/weft-sdn/weft/flows"
 )
 
 // Station is a network namespace with an address, from which tests send and in
@@ -81,6 +88,55 @@ func (s *Station) SendFrame(frame []byte) error {
 // Host returns the cell itself as a station: its own processes, as a health
 // check or a DNS server would be.
 func (c *Cell) Host() *Station { return c.bed.station(c.name, c.vtep, c.in) }
+
+// PinGateway makes the container's neighbour entry for its gateway permanent,
+// so that no ARP of its own comes between a test's frames.
+func (c *Container) PinGateway() {
+	c.bed.Helper()
+	c.bed.must(c.Do(func() error {
+		eth0, err := netlink.LinkByName("eth0")
+		if err != nil {
+			return fmt.Errorf("find eth0 of %s: %w", c.ID, err)
+		}
+		return netlink.NeighSet(&netlink.Neigh{
+			LinkIndex: eth0.Attrs().Index, State: netlink.NUD_PERMANENT,
+			IP: flows.GatewayIP.AsSlice(), HardwareAddr: flows.GatewayMAC[:],
+		})
+	}))
+}
+
+// SNMP returns a counter of the station's IPv4 stack, such as ReasmFails of
+// /proc/net/snmp.
+func (s *Station) SNMP(name string) uint64 {
+	s.bed.Helper()
+	var data []byte
+	s.bed.must(s.Do(func() (err error) {
+		data, err = os.ReadFile("/proc/thread-self/net/snmp")
+		return err
+	}))
+	lines := strings.Split(string(data), "\n")
+	names, values := strings.Fields(lines[0]), strings.Fields(lines[1])
+	n, err := strconv.ParseUint(values[slices.Index(names, name)], 10, 64)
+	s.bed.must(err)
+	return n
+}
+
+// Sysctl sets a kernel parameter of the station's namespace until the test
+// ends, such as net/ipv4/ipfrag_time.
+func (s *Station) Sysctl(name, value string) {
+	s.bed.Helper()
+	path := filepath.Join("/proc/sys", name)
+	var before []byte
+	write := func(value string) error {
+		return s.Do(func() error { return os.WriteFile(path, []byte(value), 0o644) })
+	}
+	s.bed.must(s.Do(func() (err error) {
+		before, err = os.ReadFile(path)
+		return err
+	}))
+	s.bed.must(write(value))
+	s.bed.Cleanup(func() { s.bed.must(write(string(before))) })
+}
 
 // closeServices ends what Serve started.
 func (s *Station) closeServices() {

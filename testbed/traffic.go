@@ -1,11 +1,14 @@
 package testbed
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // trafficPace is the time between two packets of running traffic.
@@ -18,6 +21,7 @@ type Traffic struct {
 	what     string
 	sent     atomic.Int64
 	received atomic.Int64
+	ended    atomic.Pointer[error] // why nothing more can come
 	conn     net.Conn
 }
 
@@ -72,10 +76,14 @@ func (b *Bed) connect(from, to Party, what string) *Traffic {
 
 func (t *Traffic) send() {
 	for {
-		if _, err := t.conn.Write([]byte{1}); err != nil {
-			return // closed, or TCP gave up
+		_, err := t.conn.Write([]byte{1})
+		switch {
+		case t.refused(err):
+		case err != nil:
+			return // closed, or reset
+		default:
+			t.sent.Add(1)
 		}
-		t.sent.Add(1)
 		time.Sleep(trafficPace)
 	}
 }
@@ -84,10 +92,37 @@ func (t *Traffic) receive() {
 	buffer := make([]byte, 4096)
 	for {
 		n, err := t.conn.Read(buffer)
-		if err != nil {
+		switch {
+		case t.refused(err):
+		case err != nil:
+			t.ended.Store(&err)
 			return
+		default:
+			t.received.Add(int64(n))
 		}
-		t.received.Add(int64(n))
+	}
+}
+
+// refused tells the answer to a denied datagram, after which a socket may go
+// on, from the end of the traffic.
+func (t *Traffic) refused(err error) bool {
+	return protocolOf(t.what) == "udp" && errors.Is(err, unix.ECONNREFUSED)
+}
+
+// Reset holds that the client is told that its connection has ended, within
+// the limit, instead of waiting for a peer that cannot answer any more.
+func (t *Traffic) Reset(limit time.Duration) {
+	t.bed.Helper()
+	err := t.bed.Eventually(limit, func() error {
+		if ended := t.ended.Load(); ended == nil {
+			return errors.New("the client has not been told")
+		} else if !errors.Is(*ended, unix.ECONNRESET) && !errors.Is(*ended, unix.ECONNREFUSED) {
+			return fmt.Errorf("want connection reset, got %w", *ended)
+		}
+		return nil
+	})
+	if err != nil {
+		t.bed.Fatalf("traffic from %s to %s on %s: %v", t.from.self().ID, t.to.self().ID, t.what, err)
 	}
 }
 

@@ -29,6 +29,7 @@ type Packet struct {
 	VNI                uint32  // 24 bits
 	Src, Dst           netip.AddrPort
 	Protocol           uint8 // inner IP protocol; ports are 0 unless TCP or UDP
+	Reset              bool  // it is a TCP reset
 }
 
 // PolicyApplied reports whether the sending cell says that it has judged the
@@ -41,10 +42,10 @@ func (p Packet) String() string {
 }
 
 const (
-	ethernetLen = 14
-	etherIPv4   = 0x0800
-	protocolTCP = 6
-	protocolUDP = 17
+	ethernetLen  = 14
+	protocolICMP = 1
+	protocolTCP  = 6
+	protocolUDP  = 17
 )
 
 // decodeVXLAN reads an Ethernet frame of the underlay. False if it is not VXLAN
@@ -68,6 +69,7 @@ func decodeVXLAN(frame []byte) (Packet, bool) {
 		Flags: [2]byte{header[0], header[1]}, VNI: binary.BigEndian.Uint32(header[4:]) >> 8,
 		Src: inner.src, Dst: inner.dst, Protocol: inner.protocol,
 	}
+	p.Reset = inner.protocol == protocolTCP && len(inner.payload) > 13 && inner.payload[13]&flagRST != 0
 	if header[0]&flagGBP != 0 {
 		p.Group = binary.BigEndian.Uint16(header[2:])
 	}
@@ -81,7 +83,7 @@ type ipv4 struct {
 }
 
 func decodeIPv4(frame []byte) (ipv4, bool) {
-	if len(frame) < ethernetLen+20 || binary.BigEndian.Uint16(frame[12:]) != etherIPv4 {
+	if len(frame) < ethernetLen+20 || binary.BigEndian.Uint16(frame[12:]) != EtherIPv4 {
 		return ipv4{}, false
 	}
 	header := frame[ethernetLen:]

@@ -15,7 +15,7 @@ func TestForgedPacketDecodes(t *testing.T) {
 		SrcMAC: flows.GatewayMAC, DstMAC: flows.MACOf(netip.MustParseAddr("10.255.2.2")),
 		Src: netip.MustParseAddrPort("10.255.1.2:40000"), Dst: netip.MustParseAddrPort("10.255.2.2:8080"),
 	}
-	got, ok := decodeVXLAN(underlayFrame(Forge(10001, inner).Applied().payload()))
+	got, ok := decodeVXLAN(underlayFrame(Forge(10001, inner).Applied().Payload()))
 	want := Packet{
 		OuterSrc: netip.MustParseAddr("172.31.0.1"), OuterDst: netip.MustParseAddr("172.31.0.2"),
 		Flags: [2]byte{0x88, 0x08}, Group: 10001, VNI: 1, Src: inner.Src, Dst: inner.Dst, Protocol: protocolUDP,
@@ -32,7 +32,7 @@ func TestForgedPacketDecodes(t *testing.T) {
 func TestGroupNeedsItsFlag(t *testing.T) {
 	e := Forge(7, Datagram{Src: netip.MustParseAddrPort("10.255.1.2:1"), Dst: netip.MustParseAddrPort("10.255.2.2:2")})
 	e.Flags[0] = flagVNI
-	if got, ok := decodeVXLAN(underlayFrame(e.payload())); !ok || got.Group != 0 {
+	if got, ok := decodeVXLAN(underlayFrame(e.Payload())); !ok || got.Group != 0 {
 		t.Errorf("got %v (%v), want group id 0", got, ok)
 	}
 }
@@ -40,8 +40,8 @@ func TestGroupNeedsItsFlag(t *testing.T) {
 // No cut-off frame is decoded, and none makes the decoder panic.
 func TestShortFramesAreNotDecoded(t *testing.T) {
 	inner := Datagram{Src: netip.MustParseAddrPort("10.255.1.2:1"), Dst: netip.MustParseAddrPort("10.255.2.2:2")}
-	frame := underlayFrame(Forge(7, inner).payload())
-	headers := len(frame) - len(inner.frame()) + ethernetLen + 20
+	frame := underlayFrame(Forge(7, inner).Payload())
+	headers := len(frame) - len(inner.Frame()) + ethernetLen + 20
 	for n := range headers {
 		if p, ok := decodeVXLAN(frame[:n]); ok {
 			t.Errorf("%d of %d bytes decoded to %v", n, headers, p)
@@ -59,7 +59,7 @@ func TestChecksum(t *testing.T) {
 // underlayFrame wraps a VXLAN payload as it travels from cell 1 to cell 2.
 func underlayFrame(vxlan []byte) []byte {
 	b := make([]byte, 12, 64+len(vxlan))
-	b = binary.BigEndian.AppendUint16(b, etherIPv4)
+	b = binary.BigEndian.AppendUint16(b, EtherIPv4)
 	b = append(b, 0x45, 0, 0, 0, 0, 0, 0, 0, 64, protocolUDP, 0, 0, 172, 31, 0, 1, 172, 31, 0, 2)
 	b = binary.BigEndian.AppendUint16(b, 55555)
 	b = binary.BigEndian.AppendUint16(b, vxlanPort)

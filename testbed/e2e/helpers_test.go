@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"net/netip"
 
 	"github.com/weft-sdn/weft/flows"
 	"github.com/weft-sdn/weft/testbed"
@@ -30,4 +31,11 @@ func unknownFrame(from *testbed.Container) []byte {
 func ethernet(from *testbed.Container, etherType uint16) []byte {
 	src, dst := flows.MACOf(from.IP), flows.GatewayMAC
 	return append(append(dst[:], src[:]...), byte(etherType>>8), byte(etherType))
+}
+
+// nth returns the nth address of a lease, 0 to 255.
+func nth(lease netip.Prefix, n byte) netip.Addr {
+	ip := lease.Addr().As4()
+	ip[3] = n
+	return netip.AddrFrom4(ip)
 }
