@@ -18,7 +18,7 @@ type Config struct {
 }
 
 // Cell is what the log asks the agent. Its functions are called by one
-// goroutine and must not block, but for Suppressed, which may take a second.
+// goroutine and must not block, but for Refused, which may take a second.
 type Cell struct {
 	Name  string
 	Names Names
@@ -26,9 +26,9 @@ type Cell struct {
 	Local func(netip.Addr) (Local, bool)
 	// Cause returns the cookie of the policy flow that allows such a connection.
 	Cause func(from, to flows.GroupID, protocol flows.Protocol, port uint16) (flows.Cookie, bool)
-	// Suppressed returns how many denied packets of each sender the host's rules
-	// have left out of the log since they were made. May be nil.
-	Suppressed func(context.Context) (map[netip.Addr]uint64, error)
+	// Refused returns how many packets of each sender were denied since the
+	// host's rules were made, logged or not. May be nil.
+	Refused func(context.Context) (map[netip.Addr]uint64, error)
 	// Fault is told what does not work, and nil when it works again.
 	Fault func(what string, err error)
 }
@@ -71,7 +71,7 @@ func New(cfg Config, cell Cell) *Log {
 		cfg: cfg, cell: cell, queue: make(chan Event, queued), reopen: make(chan struct{}, 1),
 		denied: newLimiter(cfg.DeniedPerSec), udp: newLimiter(cfg.AcceptedUDPPerSec),
 		names: newNameCache(cell.Names), out: file{path: cfg.File},
-		refused: refusals{ask: cell.Suppressed, told: map[netip.Addr]uint64{}},
+		refused: refusals{ask: cell.Refused},
 	}
 }
 
@@ -175,8 +175,9 @@ func (l *Log) complete(ctx context.Context, e *Event) {
 	apps := l.names.apps(ctx, e.SourceGroup, e.DestinationGroup)
 	e.SourceApp, e.SourceContainer = identify(e.SourceGroup, apps[0], source, sourceHere)
 	e.DestinationApp, e.DestinationContainer = identify(e.DestinationGroup, apps[1], destination, destinationHere)
-	if e.Verdict == Denied && !e.Reply {
-		e.Suppressed += l.refused.since(ctx, e.SourceIP)
+	if e.Verdict == Denied {
+		// The rules have counted those too that the log's own limit left out.
+		e.Suppressed = max(e.Suppressed, l.refused.event(ctx, e.SourceIP))
 	}
 	if e.Verdict != Accepted || e.Direction != Ingress {
 		return

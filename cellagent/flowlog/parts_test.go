@@ -3,6 +3,7 @@ package flowlog
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -119,27 +120,35 @@ func TestSilentControllerHoldsUpOneEvent(t *testing.T) {
 	}
 }
 
-// TestRefusalsAreDifferences, also when the rules begin to count anew.
-func TestRefusalsAreDifferences(t *testing.T) {
+// TestRefusalsAreTheRest: of all denied packets, those that are in no event, and
+// each is told once; also when the rules begin to count anew.
+func TestRefusalsAreTheRest(t *testing.T) {
 	totals := map[netip.Addr]uint64{cats: 5}
-	r := refusals{ask: func(context.Context) (map[netip.Addr]uint64, error) { return totals, nil }, told: map[netip.Addr]uint64{}}
-	next := func(want uint64) {
+	r := refusals{ask: func(context.Context) (map[netip.Addr]uint64, error) { return maps.Clone(totals), nil }}
+	next := func(total, want uint64) {
 		t.Helper()
+		totals[cats] = total
 		r.asked = time.Time{}
-		if got := r.since(t.Context(), cats); got != want {
-			t.Errorf("%d, want %d", got, want)
+		if got := r.event(t.Context(), cats); got != want {
+			t.Errorf("of %d: %d, want %d", total, got, want)
 		}
 	}
-	next(5)
-	next(0)
-	totals = map[netip.Addr]uint64{cats: 12}
-	next(7)
-	totals = map[netip.Addr]uint64{cats: 3}
-	next(3)
-	totals = nil
-	next(0)
-	totals = map[netip.Addr]uint64{cats: 4}
-	next(4)
+	next(5, 0) // before the log's start; this one is not counted yet
+	next(7, 0)
+	next(17, 9)
+	if got := r.event(t.Context(), cats); got != 0 { // within the second
+		t.Errorf("told twice: %d", got)
+	}
+	next(20, 1)
+	next(3, 2) // anew
+	next(4, 0)
+	if got := r.event(t.Context(), dogs); got != 0 {
+		t.Errorf("of nobody: %d", got)
+	}
+	silent := refusals{ask: func(context.Context) (map[netip.Addr]uint64, error) { return nil, errors.New("no such table") }}
+	if got := silent.event(t.Context(), cats); got != 0 {
+		t.Errorf("without rules: %d", got)
+	}
 }
 
 // TestFileFollowsItsName: lines go on in a new file after a rotation, at once

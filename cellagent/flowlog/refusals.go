@@ -2,6 +2,7 @@ package flowlog
 
 import (
 	"context"
+	"maps"
 	"net/netip"
 	"time"
 )
@@ -9,44 +10,50 @@ import (
 // refusalsFresh is how often the host's rules are asked at most.
 const refusalsFresh = time.Second
 
-// refusals counts, for each sender, the denied packets that the host's rules
-// left out of the log. It has one user.
+// refusals knows, for each sender, how many of its denied packets are in no
+// event: the host's rules count all of them. It has one user.
 type refusals struct {
-	ask    func(context.Context) (map[netip.Addr]uint64, error)
-	asked  time.Time
-	totals map[netip.Addr]uint64
-	told   map[netip.Addr]uint64
+	ask     func(context.Context) (map[netip.Addr]uint64, error)
+	asked   time.Time
+	totals  map[netip.Addr]uint64 // as the rules counted
+	settled map[netip.Addr]uint64 // of these: in events, or told as suppressed
 }
 
-// since returns how many packets of sender were left out since it was asked
-// last for that sender. What happened within the last second may be missing;
-// it is told the next time.
-func (r *refusals) since(ctx context.Context, sender netip.Addr) uint64 {
+// event notes that a denied packet of sender is in an event, and returns how
+// many others are in none since sender's last event. What happened within the
+// last second may be missing; it is told the next time.
+func (r *refusals) event(ctx context.Context, sender netip.Addr) (suppressed uint64) {
 	if r.ask == nil {
 		return 0
 	}
+	if r.settled == nil {
+		r.settled = map[netip.Addr]uint64{}
+	}
 	if time.Since(r.asked) > refusalsFresh {
-		ctx, cancel := context.WithTimeout(ctx, namePatience)
-		totals, err := r.ask(ctx)
-		cancel()
-		r.asked = time.Now()
-		if err == nil {
-			r.totals = totals
-			for addr := range r.told {
-				if _, counted := totals[addr]; !counted {
-					delete(r.told, addr) // the rules have forgotten it, or were made anew
-				}
-			}
+		r.refresh(ctx)
+	}
+	if total, settled := r.totals[sender], r.settled[sender]+1; total > settled {
+		suppressed = total - settled
+	}
+	r.settled[sender] += 1 + suppressed
+	return suppressed
+}
+
+func (r *refusals) refresh(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, namePatience)
+	defer cancel()
+	totals, err := r.ask(ctx)
+	r.asked = time.Now()
+	if err != nil {
+		return
+	}
+	if r.totals == nil { // what was before the log's start is nobody's event
+		maps.Copy(r.settled, totals)
+	}
+	for sender := range r.settled {
+		if n, counted := totals[sender]; !counted || n < r.totals[sender] { // forgotten, or counted anew
+			delete(r.settled, sender)
 		}
 	}
-	total, counted := r.totals[sender]
-	if !counted {
-		return 0
-	}
-	told := r.told[sender]
-	if told > total {
-		told = 0 // counted anew
-	}
-	r.told[sender] = total
-	return total - told
+	r.totals = totals
 }

@@ -1,0 +1,193 @@
+package conntrack
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"os"
+	"os/exec"
+	"slices"
+	"syscall"
+	"testing"
+
+	ctnetlink "github.com/ti-mo/conntrack"
+
+	"github.com/weft-sdn/weft/flows"
+)
+
+// inNamespace runs the rest of the test in a network namespace of its own, in
+// a process of its own; it returns false in the process that waits for it.
+func inNamespace(t *testing.T) bool {
+	t.Helper()
+	const key = "WEFT_TEST_IN_NAMESPACE"
+	if os.Getenv(key) == t.Name() {
+		return true
+	}
+	cmd := exec.Command("/proc/self/exe", "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout=60s")
+	cmd.Env = append(os.Environ(), key+"="+t.Name())
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags:  syscall.CLONE_NEWNET | syscall.CLONE_NEWUSER,
+		UidMappings: []syscall.SysProcIDMap{{Size: 1, HostID: os.Getuid()}},
+		GidMappings: []syscall.SysProcIDMap{{Size: 1, HostID: os.Getgid()}},
+	}
+	out, err := cmd.CombinedOutput()
+	t.Logf("in its namespace:\n%s", out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return false
+}
+
+var cats, dogs, owls = netip.MustParseAddr("10.255.1.2"), netip.MustParseAddr("10.255.1.3"), netip.MustParseAddr("10.255.2.4")
+
+// tracker is the namespace's own, with entries as the bridge commits them.
+type tracker struct {
+	*testing.T
+	conn *ctnetlink.Conn
+	zone *Zone
+}
+
+func newTracker(t *testing.T) *tracker {
+	t.Helper()
+	// Reading the tracker is nothing that makes the kernel track: a rule is.
+	script := `nft add table inet t; nft 'add chain inet t c { type filter hook output priority 0; }'; nft add rule inet t c ct label 1 ct state new accept`
+	if out, err := exec.Command("sh", "-ec", script).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	conn, err := ctnetlink.Dial(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	zone, err := Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { zone.Close(); conn.Close() })
+	return &tracker{t, conn, zone}
+}
+
+// add makes an entry; number tells it from others.
+func (k *tracker) add(number uint16, e Entry, zone uint16) {
+	k.Helper()
+	f := ctnetlink.NewFlow(uint8(e.Protocol), ctnetlink.StatusConfirmed, e.Source, e.Destination, 30000+number, e.Port, 600, 0)
+	f.Zone = zone
+	f.Mark = 0xab00 // bits that are nobody's
+	if e.ByPolicy {
+		f.Mark |= judgedByPolicy
+	}
+	f.Labels = binary.NativeEndian.AppendUint32(nil, uint32(e.To)<<16|uint32(e.From))
+	f.Labels = append(f.Labels, make([]byte, 12)...)
+	if e.Protocol == flows.TCP {
+		f.ProtoInfo.TCP = &ctnetlink.ProtoInfoTCP{State: 3, OriginalFlags: 0x0808, ReplyFlags: 0x0808}
+	}
+	if err := k.conn.Create(f); err != nil {
+		k.Fatalf("entry %d: %v", number, err)
+	}
+}
+
+// left returns the numbers of the entries that there are.
+func (k *tracker) left() []int {
+	k.Helper()
+	all, err := k.conn.Dump(nil)
+	if err != nil {
+		k.Fatal(err)
+	}
+	numbers := []int{}
+	for _, f := range all {
+		numbers = append(numbers, int(f.TupleOrig.Proto.SourcePort)-30000)
+	}
+	slices.Sort(numbers)
+	return numbers
+}
+
+// TestDeleteIsExact: in a kernel's tracker, what is selected and doomed goes,
+// and nothing else: no other zone's, no other judgement's, no other group's.
+func TestDeleteIsExact(t *testing.T) {
+	if !inNamespace(t) {
+		return
+	}
+	web := Entry{Source: cats, Destination: dogs, Protocol: flows.TCP, Port: 8080, ByPolicy: true, From: 101, To: 65535}
+	with := func(change func(*Entry)) Entry {
+		e := web
+		change(&e)
+		return e
+	}
+	entries := []Entry{
+		0: web,
+		1: with(func(e *Entry) { e.Port = 8081 }),
+		2: with(func(e *Entry) { e.Protocol = flows.UDP }),
+		3: with(func(e *Entry) { e.ByPolicy = false }),
+		4: with(func(e *Entry) { e.From = 103 }),
+		5: with(func(e *Entry) { e.To = 102 }),
+		6: with(func(e *Entry) { e.Source = owls }),
+		7: with(func(e *Entry) { e.Source, e.Destination = dogs, owls }),
+		8: with(func(e *Entry) { e.Source, e.Destination = owls, cats }),
+	}
+	const foreign = 9 // the same as 0, in a zone of somebody else
+	all := func(Entry) bool { return true }
+	pair := func(e Entry) bool { return e.From == 101 && e.To == 65535 }
+	for name, c := range map[string]struct {
+		from   Selection
+		doomed func(Entry) bool
+		gone   []int
+	}{
+		"everything":        {Selection{}, all, []int{0, 1, 2, 3, 4, 5, 6, 7, 8}},
+		"nothing":           {Selection{}, func(Entry) bool { return false }, nil},
+		"from an address":   {Selection{Source: cats}, all, []int{0, 1, 2, 3, 4, 5}},
+		"to an address":     {Selection{Destination: cats}, all, []int{8}},
+		"judged by policy":  {Selection{ByPolicy: true}, all, []int{0, 1, 2, 4, 5, 6, 7, 8}},
+		"protocol":          {Selection{Protocol: flows.UDP}, all, []int{2}},
+		"port":              {Selection{Protocol: flows.TCP, Port: 8081}, all, []int{1}},
+		"a pair on a port":  {Selection{Protocol: flows.TCP, Port: 8080, ByPolicy: true}, pair, []int{0, 6, 7, 8}},
+		"between addresses": {Selection{Source: cats, Destination: dogs, Protocol: flows.TCP}, pair, []int{0, 1, 3}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			k := newTracker(t)
+			if err := k.conn.Flush(); err != nil {
+				t.Fatal(err)
+			}
+			want := []int{}
+			for i, e := range entries {
+				k.add(uint16(i), e, flows.ZoneOverlay)
+				if !slices.Contains(c.gone, i) {
+					want = append(want, i)
+				}
+			}
+			k.add(foreign, web, 5)
+			want = append(want, foreign)
+			n, err := k.zone.Delete(c.from, c.doomed)
+			if left := k.left(); err != nil || n != len(c.gone) || !slices.Equal(left, want) {
+				t.Errorf("deleted %d, %v; left %v, want %v", n, err, left, want)
+			}
+			if n, err := k.zone.Delete(c.from, c.doomed); err != nil || n != 0 {
+				t.Errorf("again: %d, %v", n, err)
+			}
+		})
+	}
+}
+
+// TestEntryIsReadWhole: what doomed sees is what the bridge wrote, of ICMP too.
+func TestEntryIsReadWhole(t *testing.T) {
+	if !inNamespace(t) {
+		return
+	}
+	k := newTracker(t)
+	want := Entry{Source: cats, Destination: owls, Protocol: flows.TCP, Port: 443, ByPolicy: true, From: 0x1234, To: 0xfedc}
+	k.add(1, want, flows.ZoneOverlay)
+	ping := ctnetlink.NewFlow(uint8(flows.ICMP), ctnetlink.StatusConfirmed, cats, owls, 0, 0, 600, 0)
+	ping.Zone = flows.ZoneOverlay
+	for _, half := range []*ctnetlink.ProtoTuple{&ping.TupleOrig.Proto, &ping.TupleReply.Proto} {
+		*half = ctnetlink.ProtoTuple{Protocol: 1, ICMPv4: true, ICMPID: 77, ICMPType: 8}
+	}
+	ping.TupleReply.Proto.ICMPType = 0
+	if err := k.conn.Create(ping); err != nil {
+		t.Fatal(err)
+	}
+	var seen []Entry
+	n, err := k.zone.Delete(Selection{Source: cats}, func(e Entry) bool { seen = append(seen, e); return true })
+	if err != nil || n != 2 || !slices.Contains(seen, want) || !slices.Contains(seen, Entry{Source: cats, Destination: owls, Protocol: flows.ICMP}) {
+		t.Errorf("%d, %v: %+v", n, err, seen)
+	}
+	if left := k.left(); len(left) != 0 {
+		t.Errorf("left %v", left)
+	}
+}
