@@ -21,7 +21,7 @@ var labModules = []string{
 	// What the host's own rules use: to answer and log what is denied, and to
 	// translate what leaves and enters the overlay.
 	"nf_tables", "nf_conntrack", "nf_conntrack_netlink", "nfnetlink_log",
-	"nft_ct", "nft_limit", "nft_log", "nft_hash", "nft_fib", "nft_fib_ipv4", "nft_fib_inet",
+	"nft_ct", "nft_objref", "nft_limit", "nft_log", "nft_hash", "nft_fib", "nft_fib_ipv4", "nft_fib_inet",
 	"nft_nat", "nft_chain_nat", "nft_masq", "nft_redir",
 	"nft_reject", "nft_reject_inet", "nft_reject_ipv4", "nft_reject_bridge", "nft_meta_bridge",
 	// What Open vSwitch limits bandwidth with.
