@@ -87,7 +87,7 @@ func (c *Client) Endpoints(ctx context.Context) ([]Endpoint, error) {
 	return list.Endpoints, wrap("listing endpoints", err)
 }
 
-// Groups lists the group ids in use.
+// Groups lists the group ids in use or in quarantine.
 func (c *Client) Groups(ctx context.Context) ([]Group, error) {
 	var list GroupsList
 	err := c.get(ctx, Version+"/groups", &list)
@@ -107,6 +107,23 @@ func (c *Client) Explain(ctx context.Context, cookie string) (Explanation, error
 	var e Explanation
 	err := c.get(ctx, Version+"/cookies/"+url.PathEscape(cookie), &e)
 	return e, wrap("explaining cookie "+cookie, err)
+}
+
+// Logging returns whose accepted connections are logged.
+func (c *Client) Logging(ctx context.Context) (Logging, error) {
+	var logging Logging
+	err := c.get(ctx, Version+"/logging", &logging)
+	return logging, wrap("reading the logging switch", err)
+}
+
+// SetLogging replaces it, and returns it as it is now.
+func (c *Client) SetLogging(ctx context.Context, logging Logging) (Logging, error) {
+	ctx, cancel := context.WithTimeout(ctx, ioTimeout)
+	defer cancel()
+	logging.Apps = notNil(logging.Apps)
+	var now Logging
+	_, err := c.do(ctx, http.MethodPut, Version+"/logging", logging, &now)
+	return now, wrap("setting the logging switch", err)
 }
 
 // get fetches a list or an object.

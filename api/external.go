@@ -52,5 +52,7 @@ func NewExternal(config External) http.Handler {
 	e.GET(Version+"/groups", s.listGroups, s.authenticate)
 	e.GET(Version+"/policies", s.listPolicyInfos, s.authenticate)
 	e.GET(Version+"/cookies/:cookie", s.explain, s.authenticate)
+	e.GET(Version+"/logging", s.getLogging, s.authenticate)
+	e.PUT(Version+"/logging", s.putLogging, s.authenticate)
 	return e
 }

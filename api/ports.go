@@ -28,7 +28,7 @@ type Policies interface {
 	AddPolicies(ctx context.Context, policies []Policy, by string) (Revision, error)
 	// RemovePolicies is the inverse. One that does not exist is not an error.
 	RemovePolicies(ctx context.Context, policies []Policy, by string) (Revision, error)
-	// Groups lists the group ids in use, in ascending order.
+	// Groups lists the group ids in use or in quarantine, in ascending order.
 	Groups(ctx context.Context) ([]Group, error)
 	// WaitApplied returns when every connected cell that revision affects has
 	// acknowledged it, or the cells that had not when ctx ended. With
@@ -36,12 +36,17 @@ type Policies interface {
 	WaitApplied(ctx context.Context, revision Revision, disconnected bool) (pending []flows.CellID)
 }
 
-// Fleet is what the native listings need of the controller.
+// Fleet is what the native API needs of the controller.
 type Fleet interface {
 	Cells(ctx context.Context) ([]Cell, error)
 	Endpoints(ctx context.Context) ([]Endpoint, error)
 	// Explain resolves the cookie of a dumped flow. NotFound if nothing has it.
 	Explain(ctx context.Context, cookie flows.Cookie) (Explanation, error)
+	// Logging returns whose accepted connections are logged.
+	Logging(ctx context.Context) (Logging, error)
+	// SetLogging says it anew, and returns when it is durable. Apps that nobody
+	// knows are accepted; by names the caller, for the log.
+	SetLogging(ctx context.Context, logging Logging, by string) (Revision, error)
 	// Healthy reports whether the database answers.
 	Healthy(ctx context.Context) error
 }

@@ -1,6 +1,9 @@
 package controller
 
 import (
+	"context"
+	"slices"
+
 	"github.com/weft-sdn/weft/api"
 	"github.com/weft-sdn/weft/flows"
 )
@@ -34,3 +37,27 @@ func (s *State) setLogging(logging api.Logging) {
 
 // Logging returns whose accepted connections are logged.
 func (s *State) Logging() api.Logging { return s.logging }
+
+// maxLoggedApps bounds a setting that every start reads.
+const maxLoggedApps = 10000
+
+// Logging returns whose accepted connections are logged.
+func (c *Controller) Logging(ctx context.Context) (logging api.Logging, err error) {
+	err = c.ask(ctx, func(s *State) { logging = s.Logging() })
+	return logging, err
+}
+
+// SetLogging says anew whose accepted connections are logged, and returns when
+// it is durable. It takes effect on the cells as fast as a policy does.
+func (c *Controller) SetLogging(ctx context.Context, logging api.Logging, by string) (api.Revision, error) {
+	logging.Apps = slices.Compact(slices.Sorted(slices.Values(logging.Apps)))
+	if len(logging.Apps) > maxLoggedApps {
+		return 0, api.Invalid("apps: %d of them, at most %d: switch accepted on to log everybody", len(logging.Apps), maxLoggedApps)
+	}
+	for _, app := range logging.Apps {
+		if app == "" || len(app) > maxAppLength {
+			return 0, api.Invalid("apps: %.40q: must be 1 to %d bytes", app, maxAppLength)
+		}
+	}
+	return c.write(ctx, SetLogging{Logging: logging, By: by})
+}

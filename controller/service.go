@@ -139,7 +139,7 @@ func (c *Controller) WaitApplied(ctx context.Context, revision api.Revision, dis
 	}
 }
 
-// Groups lists the group ids in use, in ascending order.
+// Groups lists the group ids in use or in quarantine, in ascending order.
 func (c *Controller) Groups(ctx context.Context) (list []api.Group, err error) {
 	err = c.ask(ctx, func(s *State) { list = s.Groups() })
 	return list, err

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"path/filepath"
+	"time"
 
 	"github.com/weft-sdn/weft/api"
 	"github.com/weft-sdn/weft/controller"
@@ -27,7 +28,12 @@ type Config struct {
 	SubnetPrefix   int          // subnet_prefix_length: bits of a cell's lease
 	VNI            uint32       // vni: 1 to 16777215
 	VXLANPort      int          // vxlan_port: UDP
+	DenyNetworks   []string     // deny_networks: networks that no egress rule opens, CIDR
 	LogLevel       string       // log_level: debug, info, warn or error
+
+	// GroupQuarantine (group_quarantine) is how long a freed group id waits at
+	// least before another app can have it. From 0.
+	GroupQuarantine time.Duration
 }
 
 // Default is the configuration of a file that names only what has no default:
@@ -44,6 +50,8 @@ func Default() Config {
 		VNI:            1,
 		VXLANPort:      4789,
 		LogLevel:       "info",
+
+		GroupQuarantine: 5 * time.Minute,
 	}
 }
 
@@ -99,10 +107,29 @@ func (c Config) overlay() (controller.Overlay, error) {
 	if !map[string]bool{"debug": true, "info": true, "warn": true, "error": true}[c.LogLevel] {
 		fault("log_level", c.LogLevel, "must be debug, info, warn or error")
 	}
-	networks := c.networks(fault)
-	return controller.Overlay{
-		Networks: networks, SubnetPrefix: c.SubnetPrefix, VNI: flows.VNI(c.VNI), VXLANPort: uint16(c.VXLANPort),
-	}, errors.Join(faults...)
+	if c.GroupQuarantine < 0 {
+		fault("group_quarantine", c.GroupQuarantine, "must be 0s or longer, such as 5m")
+	}
+	overlay := controller.Overlay{
+		Networks: c.networks(fault), SubnetPrefix: c.SubnetPrefix, VNI: flows.VNI(c.VNI), VXLANPort: uint16(c.VXLANPort),
+		Deny: c.denied(fault), Quarantine: c.GroupQuarantine,
+	}
+	return overlay, errors.Join(faults...)
+}
+
+// denied parses deny_networks. One that overlaps the overlay is accepted: it
+// means nothing there, since what stays on the overlay is not egress.
+func (c Config) denied(fault func(key string, value any, must string)) []netip.Prefix {
+	var networks []netip.Prefix
+	for _, text := range c.DenyNetworks {
+		network, err := netip.ParsePrefix(text)
+		if err != nil || !network.Addr().Is4() || network != network.Masked() {
+			fault("deny_networks", text, "must be an IPv4 network such as 192.0.2.0/24, without host bits")
+			continue
+		}
+		networks = append(networks, network)
+	}
+	return networks
 }
 
 // networks parses network and checks it against subnet_prefix_length.

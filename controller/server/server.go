@@ -92,7 +92,7 @@ func Start(ctx context.Context, config Config, log *slog.Logger) (*Server, error
 func (s *Server) open(ctx context.Context, p *parts, config Config, overlay controller.Overlay, log *slog.Logger) error {
 	var err error
 	p.store, err = gormstore.Open(ctx, config.Database, gormstore.Options{
-		Networks: overlay.Networks, SubnetPrefix: overlay.SubnetPrefix, Log: log,
+		Networks: overlay.Networks, SubnetPrefix: overlay.SubnetPrefix, Quarantine: overlay.Quarantine, Log: log,
 	})
 	if err != nil {
 		return err

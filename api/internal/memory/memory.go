@@ -18,6 +18,7 @@ type Controller struct {
 	Attached []api.Endpoint   // what Endpoints answers
 	Late     []flows.CellID   // cells that never confirm: WaitApplied waits for them
 	Away     []flows.CellID   // the same, but not connected: waited for only if asked
+	Freed    []api.Group      // what Groups lists after the others
 	Failure  error            // what everything fails with, if not nil
 	Streams  chan *Stream     // each stream that was opened
 	Heard    chan any         // each LeaseRequest, EndpointsReport and Applied
@@ -28,6 +29,7 @@ type Controller struct {
 	policies []api.Policy
 	groups   map[flows.AppID]flows.GroupID
 	last     flows.PolicyID
+	logging  api.Logging
 	revision api.Revision
 }
 
@@ -116,7 +118,7 @@ func (c *Controller) Groups(context.Context) ([]api.Group, error) {
 		groups = append(groups, api.Group{Group: uint16(id), Tag: fmt.Sprintf("%04X", uint16(id)), App: string(app), Type: "app", Policies: n})
 	}
 	slices.SortFunc(groups, func(a, b api.Group) int { return cmp.Compare(a.Group, b.Group) })
-	return groups, nil
+	return append(groups, c.Freed...), nil
 }
 
 // WaitApplied returns at once if no cell is late, else when ctx ends.
@@ -137,6 +139,22 @@ func (c *Controller) Cells(context.Context) ([]api.Cell, error) { return c.Cellu
 // Endpoints returns the field.
 func (c *Controller) Endpoints(context.Context) ([]api.Endpoint, error) { return c.Attached, c.Failure }
 
+// Logging returns what was set.
+func (c *Controller) Logging(context.Context) (api.Logging, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.logging, c.Failure
+}
+
+// SetLogging keeps it as it is.
+func (c *Controller) SetLogging(_ context.Context, logging api.Logging, _ string) (api.Revision, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.logging = logging
+	c.revision++
+	return c.revision, c.Failure
+}
+
 // Healthy fails if everything does.
 func (c *Controller) Healthy(context.Context) error { return c.Failure }
 
@@ -147,6 +165,12 @@ func (c *Controller) Explain(_ context.Context, cookie flows.Cookie) (api.Explan
 	kind, file, err := flows.Explain(cookie)
 	if err != nil {
 		return api.Explanation{}, api.NotFound("%w", err)
+	}
+	if profile, _ := cookie.Egress(); profile != 0 {
+		return api.Explanation{
+			Cookie: cookie.String(), Kind: kind.String(), File: file, Text: "a rule of egress profile " + profile.String(),
+			Rule: "tcp 10.0.0.1 443", Endpoints: c.Attached,
+		}, nil
 	}
 	for _, p := range c.policies {
 		if flows.PolicyCookie(p.ID) != cookie {

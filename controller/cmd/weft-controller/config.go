@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/knadh/koanf/parsers/yaml"
 	"github.com/knadh/koanf/providers/file"
@@ -63,6 +64,7 @@ func read(k *koanf.Koanf, config *server.Config) (faults []error) {
 		"database": &config.Database, "auth.mode": &config.AuthMode, "auth.token_file": &config.TokenFile,
 		"network": &config.Networks, "subnet_prefix_length": &config.SubnetPrefix,
 		"vni": &config.VNI, "vxlan_port": &config.VXLANPort, "log_level": &config.LogLevel,
+		"deny_networks": &config.DenyNetworks, "group_quarantine": &config.GroupQuarantine,
 	}
 	for _, key := range k.Keys() {
 		target, known := targets[key]
@@ -99,6 +101,13 @@ func assign(target, value any) (must string) {
 			return "a whole number from 0"
 		}
 		*target = uint32(n)
+	case *time.Duration:
+		text, is := value.(string)
+		d, err := time.ParseDuration(text)
+		if !is || err != nil {
+			return "a duration with its unit, such as 5m or 0s"
+		}
+		*target = d
 	case *[]string:
 		items, is := value.([]any)
 		if !is {
