@@ -106,7 +106,7 @@ func randomAsk(r *rand.Rand, rules []EgressRule) asks {
 		p.protocol = rule.Protocol
 	}
 	if rule.Protocol == ICMP {
-		p.icmp = [2]uint8{uint8(max(0, rule.ICMPType)), uint8(max(0, rule.ICMPCode))}
+		p.icmp = [2]uint8{uint8(max(0, rule.ICMPType)), uint8(max(0, rule.ICMPCode)) + uint8(r.IntN(2))}
 	}
 	if rule.Ports.First > 0 {
 		p.port = []uint16{rule.Ports.First, rule.Ports.Last, rule.Ports.First - 1, rule.Ports.Last + 1}[r.IntN(4)]
@@ -164,6 +164,64 @@ func TestEgressRulesMeanWhatTheySay(t *testing.T) {
 	t.Logf("%d verdicts, %d allowed, %d of them to be logged; %d rules as conjunctions", asked, allowed, logs, conjunctions)
 	if share := float64(allowed) / float64(asked); share < 0.3 || share > 0.8 || logs == 0 || conjunctions < 10 {
 		t.Errorf("the generator asks too much of one kind")
+	}
+}
+
+// TestRemovedEgressRuleEndsItsConnections: without a packet of the container,
+// and only those that no other rule allows.
+func TestRemovedEgressRuleEndsItsConnections(t *testing.T) {
+	const (
+		asks    = "101 udp 10.255.1.2:40000 > 192.0.2.7:8080"
+		answers = "host udp 192.0.2.7:8080 > 10.255.1.2:40000"
+		other   = "host udp 192.0.2.7:53 > 10.255.1.2:40001"
+	)
+	cell := threeApps()
+	cell.Local[0].Egress = "udp 192.0.2.0-192.0.2.255 53; udp 192.0.2.7 8000-8100"
+	r := newRig(t)
+	r.load(cell)
+	expect := func(line, verdict string) {
+		t.Helper()
+		if got, want := r.step(cell, line), line+" => "+verdict; got != want {
+			t.Errorf("%s, want %s", got, verdict)
+		}
+	}
+	expect("101 udp 10.255.1.2:40001 > 192.0.2.7:53", "host")
+	expect(asks, "host")
+	expect(answers, "port 101")
+	cell.Local[0].Egress = "udp 192.0.2.0-192.0.2.255 53"
+	r.load(cell)
+	expect(answers, "drop in deny")
+	expect(asks, "denied by egress, 102 to 0")
+	expect(other, "port 101")
+	cell.Local[0].Egress = ""
+	r.load(cell)
+	expect(other, "drop in deny")
+}
+
+// TestEchoFromOutsideIsAnAnswer: the tracker has ICMP's type and code in the
+// original tuple, so the rule for the request judges the reply too.
+func TestEchoFromOutsideIsAnAnswer(t *testing.T) {
+	cell := threeApps()
+	cell.Local[0].Egress = "icmp 192.0.2.7 8/0"
+	r := newRig(t)
+	r.load(cell)
+	reply := fromContainer(dummyovs.Frame{Src: netip.MustParseAddr("192.0.2.7"), Dst: cell.Local[0].IP, Protocol: dummyovs.ICMP, Payload: []byte("weft")})
+	answer := func() string {
+		return r.verdict(func() { r.br.PacketOut(dummyovs.Host{Mark: HostMark}, reply.Bytes()) }, false)
+	}
+	if got := answer(); !strings.HasPrefix(got, "drop in state") {
+		t.Errorf("an echo reply to nothing: %s", got)
+	}
+	if got := r.step(cell, "101 icmp 10.255.1.2 > 192.0.2.7"); !strings.HasSuffix(got, "=> host") {
+		t.Error(got)
+	}
+	if got := answer(); got != "port 101" {
+		t.Errorf("the reply: %s", got)
+	}
+	cell.Local[0].Egress = "icmp 192.0.2.7 0/0"
+	r.load(cell)
+	if got := answer(); got != "drop in deny" {
+		t.Errorf("the reply when only replies could be sent: %s", got)
 	}
 }
 
