@@ -47,10 +47,10 @@ type transport struct {
 type connection struct {
 	invalid, related, backward, fresh bool
 
-	judge         uint32  // who judged it here: nobody, policy, egress, the host
-	opener        GroupID // at that time
-	client, serve netip.Addr
-	tuple         transport // of its first packet
+	judge  uint32  // who judged it here: nobody, policy, egress, the host
+	opener GroupID // at that time
+	server netip.Addr
+	tuple  transport // of its first packet
 }
 
 const (
@@ -124,8 +124,11 @@ func whichCell(cell CellState, ip netip.Addr) (Peer, bool) {
 
 // nowhere is what is neither a container's nor outside.
 func nowhere(cell CellState, ip netip.Addr) bool {
-	return cell.Lease.Contains(ip) || ip.As4()[0] >= 224 ||
-		slices.ContainsFunc(cell.Overlay, func(o netip.Prefix) bool { return o.Contains(ip) })
+	return cell.Lease.Contains(ip) || ip.As4()[0] >= 224 || inOverlay(cell, ip)
+}
+
+func inOverlay(cell CellState, ip netip.Addr) bool {
+	return slices.ContainsFunc(cell.Overlay, func(o netip.Prefix) bool { return o.Contains(ip) })
 }
 
 // allowed asks the policies. Of an ICMP error nobody knows which connection of
@@ -151,7 +154,7 @@ func between(cell CellState, s sighting, from, to Endpoint) string {
 	case s.state.backward && s.state.judge == judgedPolicy:
 		return answersHere(cell, s, from.Group, port)
 	case s.state.backward && s.state.judge == judgedHost:
-		return "impossible" // the host has no address of a container
+		return impossible // the host has no address of a container
 	}
 	return opens(cell, s, from.Group, to, port, from.Log || to.Log)
 }
@@ -164,7 +167,7 @@ func opens(cell CellState, s sighting, from GroupID, to Endpoint, port string, l
 		// itself, and if it is allowed, it is the question from now on. An
 		// error about a question that nobody asked is nothing.
 		switch {
-		case s.state.related && from == 0 && s.tunnel != nil, s.state.related:
+		case s.state.related:
 			return "drop in deny"
 		case allowed(cell, from, to.Group, s.tuple, false):
 			return fmt.Sprintf("%s as policy %d to %d, %s", turned, from, to.Group, port)
@@ -219,7 +222,7 @@ func toAnotherCell(cell CellState, s sighting, from Endpoint, to Peer) string {
 	case s.state.backward && s.state.judge == judgedPolicy:
 		return answersHere(cell, s, from.Group, where+" applied")
 	case s.state.backward && s.state.judge == judgedHost:
-		return "impossible"
+		return impossible
 	case from.Group == 0 && s.state.related:
 		return "drop in deny"
 	case from.Group == 0:
@@ -235,7 +238,7 @@ func toTheOutside(cell CellState, s sighting, from Endpoint) string {
 	case s.state.backward && s.state.judge == judgedHost:
 		return "host"
 	case s.state.backward:
-		return "impossible" // whoever is outside comes by the host
+		return impossible // whoever is outside comes by the host
 	case s.state.related && from.Egress != "":
 		return "host"
 	case s.state.related:
@@ -277,7 +280,7 @@ func leaves(cell CellState, from Endpoint, to netip.Addr, first transport) (verd
 
 // fromTheHost: connections that it opens, and answers from outside.
 func fromTheHost(cell CellState, s sighting, local func(netip.Addr) (Endpoint, bool)) string {
-	if nowhere(CellState{Overlay: cell.Overlay}, s.src) || !s.marked {
+	if inOverlay(cell, s.src) || !s.marked {
 		return "drop in classify"
 	}
 	answers := s.state.backward && s.state.judge == judgedEgress
@@ -295,7 +298,7 @@ func fromTheHost(cell CellState, s sighting, local func(netip.Addr) (Endpoint, b
 		return remembered + " as host, " + port
 	}
 	// Judged again, as its question was; nobody is told.
-	verdict, _ := leaves(cell, to, s.state.serve, s.state.tuple)
+	verdict, _ := leaves(cell, to, s.state.server, s.state.tuple)
 	switch {
 	case verdict == "":
 		return port
@@ -324,5 +327,5 @@ func fromTheDenyPort(cell CellState, s sighting, local func(netip.Addr) (Endpoin
 	if nowhere(cell, s.dst) {
 		return "drop in destination"
 	}
-	return "impossible" // answers go to containers
+	return impossible // answers go to containers
 }
