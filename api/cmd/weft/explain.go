@@ -15,7 +15,7 @@ func newExplain(c *cli) *cobra.Command {
 	return &cobra.Command{
 		Use:   "explain COOKIE",
 		Short: "Say what caused a flow, from its cookie",
-		Long: `Say which policy, container or cell caused the flows that carry COOKIE, and
+		Long: `Say which policy, egress rule, container or cell caused the flows that carry COOKIE, and
 which source file compiles such flows. Copy the cookie from a line of
 ovs-ofctl --names dump-flows br-weft.`,
 		Example: `  weft explain 0x4000000000000007
@@ -53,6 +53,15 @@ func sayExplanation(cmd *cobra.Command, e api.Explanation) error {
 	for _, p := range e.Policies {
 		d := p.Destination
 		if _, err := fmt.Fprintf(out, "policy %d: %s -> %s %s %s\n", p.ID, safe(p.Source.ID), safe(d.ID), d.Protocol, rangeText(d.Ports)); err != nil {
+			return err
+		}
+	}
+	for _, ep := range e.Endpoints {
+		app := "without an app"
+		if ep.App != "" {
+			app = "of app " + safe(ep.App)
+		}
+		if _, err := fmt.Fprintf(out, "container %s %s on cell %s\n", safe(ep.Container), app, safe(ep.Cell)); err != nil {
 			return err
 		}
 	}

@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/weft-sdn/weft/api"
+	"github.com/weft-sdn/weft/flows"
 )
 
 // listing is one command that shows one list.
@@ -118,12 +120,12 @@ switch itself has confirmed; ERROR is what its agent last could not install.`,
 // newEndpoints returns weft endpoints.
 func newEndpoints(c *cli) *cobra.Command {
 	l := listing[api.Endpoint]{
-		headers: []string{"CELL", "CONTAINER", "APP", "GROUP", "IP", "OFPORT"},
+		headers: []string{"CELL", "CONTAINER", "APP", "GROUP", "IP", "OFPORT", "LOG", "EGRESS"},
 		fetch: func(ctx context.Context, client *api.Client) ([]api.Endpoint, error) {
 			return client.Endpoints(ctx)
 		},
 		row: func(e api.Endpoint) []string {
-			return []string{e.Cell, short(e.Container), e.App, groupText(e.Group), e.IP, strconv.Itoa(int(e.OFPort))}
+			return []string{e.Cell, short(e.Container), e.App, groupText(e.Group), e.IP, strconv.Itoa(int(e.OFPort)), onText(e.Log), egressText(e.Egress)}
 		},
 		wrap: func(list []api.Endpoint) any { return api.EndpointsList{Endpoints: list} },
 		none: "No container is attached to a cell whose agent has connected.",
@@ -133,11 +135,17 @@ func newEndpoints(c *cli) *cobra.Command {
 		Short: "Show the containers on the overlay",
 		Long: `Show the containers that the cells' agents have reported, with the OpenFlow port
 of each on its cell's bridge. Those of a cell that is away are as its agent last
-said. One without app started isolated: no policy can match it. Long container
-ids are shortened; -o json has them whole.`,
-		Example: `  weft endpoints`,
-		Args:    cobra.NoArgs,
-		RunE:    l.run(c),
+said. One without app started isolated: no policy can match it.
+
+LOG says whether its accepted connections are logged (weft logging). EGRESS is
+where it may open connections out of the overlay: the profile's number, which
+all containers with the same rules share and which flows of table egress have in
+reg5, and the first of the rules. Long container ids and rules are shortened;
+-o json has them whole.`,
+		Example: `  weft endpoints
+  weft endpoints -o json | jq -r '.endpoints[] | select(.container == "c1") | .egress'`,
+		Args: cobra.NoArgs,
+		RunE: l.run(c),
 	}
 }
 
@@ -148,6 +156,30 @@ func short(container string) string {
 		return container
 	}
 	return container[:shown]
+}
+
+func onText(is bool) string {
+	if is {
+		return "on"
+	}
+	return "" // off
+}
+
+// egressText shows the profile, as flows have it, and as much of the rules as
+// fits in a line with the others.
+func egressText(text string) string {
+	if text == "" {
+		return "" // nowhere
+	}
+	rules := flows.EgressRules(text)
+	first, more, _ := strings.Cut(text, "; ")
+	shown := fmt.Sprintf("0x%x: %s", uint32(rules.Profile()), first)
+	switch n := strings.Count(more, "; ") + 1; {
+	case more == "":
+		return shown
+	default:
+		return fmt.Sprintf("%s; and %d more", shown, n)
+	}
 }
 
 // groupText shows a group id as people count and as flows print it.
@@ -161,11 +193,11 @@ func groupText(group uint16) string {
 // newGroups returns weft groups.
 func newGroups(c *cli) *cobra.Command {
 	l := listing[api.Group]{
-		headers: []string{"GROUP", "HEX", "APP", "TYPE", "POLICIES"},
+		headers: []string{"GROUP", "HEX", "APP", "TYPE", "POLICIES", "STATE"},
 		fetch:   func(ctx context.Context, client *api.Client) ([]api.Group, error) { return client.Groups(ctx) },
 		row: func(g api.Group) []string {
 			return []string{
-				strconv.Itoa(int(g.Group)), fmt.Sprintf("0x%x", g.Group), g.App, g.Type, strconv.Itoa(g.Policies),
+				strconv.Itoa(int(g.Group)), fmt.Sprintf("0x%x", g.Group), g.App, g.Type, strconv.Itoa(g.Policies), stateText(g),
 			}
 		},
 		wrap: func(list []api.Group) any { return api.GroupsList{Groups: list} },
@@ -176,9 +208,25 @@ func newGroups(c *cli) *cobra.Command {
 		Short: "Show the group id of each app",
 		Long: `Show the group id of each app: what its packets carry in the VXLAN header
 (tun_gbp_id), and what reg0 and reg1 hold in the flows of table policy. HEX is
-the spelling of ovs-ofctl.`,
+the spelling of ovs-ofctl.
+
+An id that no policy names and no container has is freed and quarantined: its
+app can have it back, but nobody else can before the time shown, nor before every
+cell has confirmed that its switch no longer knows it. A cell that is away holds
+that up: weft cells shows it.`,
 		Example: `  weft groups`,
 		Args:    cobra.NoArgs,
 		RunE:    l.run(c),
 	}
+}
+
+// stateText says of an id in quarantine when it can leave it at the earliest.
+func stateText(g api.Group) string {
+	switch {
+	case g.State == "":
+		return "in use"
+	case g.Until == nil:
+		return g.State
+	}
+	return g.State + " until " + g.Until.UTC().Format(time.RFC3339)
 }

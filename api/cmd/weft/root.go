@@ -30,7 +30,8 @@ what the cells, their containers and their group ids are.
 Nothing may talk to anything until a policy allows it. A policy names the app
 that connects, the app that is connected to, a protocol and ports; replies need
 no policy of their own, and two instances of one app need one from the app to
-itself.`
+itself. A policy opens nothing out of the overlay: that is what the egress rules
+are for that a container runtime gives each container, and weft endpoints shows.`
 
 const rootExample = `  weft allow-access cats dogs --protocol tcp --port 8080 --wait
   weft list-access
@@ -38,7 +39,10 @@ const rootExample = `  weft allow-access cats dogs --protocol tcp --port 8080 --
   weft remove-access cats dogs --protocol tcp --port 8080
 
   # which policy caused the flow that ovs-ofctl shows?
-  weft explain 0x4000000000000007`
+  weft explain 0x4000000000000007
+
+  # who talks to cats, from now on? (the cells' flow logs tell)
+  weft logging cats on`
 
 func newRoot(c *cli) *cobra.Command {
 	root := &cobra.Command{
@@ -58,7 +62,7 @@ func newRoot(c *cli) *cobra.Command {
 	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"table", "json"}, cobra.ShellCompDirectiveNoFileComp)) // the flag exists
 	root.AddCommand(
 		newAllow(c), newRemove(c), newListAccess(c),
-		newCells(c), newEndpoints(c), newGroups(c), newExplain(c),
+		newCells(c), newEndpoints(c), newGroups(c), newExplain(c), newLogging(c),
 	)
 	return root
 }

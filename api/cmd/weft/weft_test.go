@@ -64,9 +64,12 @@ func controller(script string) *memory.Controller {
 			{Cell: "cell-10", VTEP: "192.0.2.10", Subnet: "10.255.2.0/24", Applied: 9, Error: "bundle refused"},
 		}
 		x.Attached = []api.Endpoint{
-			{Container: "c1", App: "cats", IP: "10.255.1.2", OFPort: 7, Cell: "cell-1", Group: 101},
-			{Container: strings.Repeat("0123456789abcdef", 4), IP: "10.255.1.3", OFPort: 8, Cell: "cell-1"},
+			{Container: "c1", App: "cats", IP: "10.255.1.2", OFPort: 7, Cell: "cell-1", Group: 101, Log: true, Egress: "tcp 10.0.0.1-10.0.0.9 443; udp 10.0.0.2 53; icmp 10.0.0.1 8/0"},
+			{Container: strings.Repeat("0123456789abcdef", 4), IP: "10.255.1.3", OFPort: 8, Cell: "cell-1", Egress: "all 192.0.2.7"},
 		}
+	case "groups":
+		until := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+		x.Freed = []api.Group{{Group: 7, Tag: "0007", App: "gone", Type: "app", State: api.GroupQuarantined, Until: &until}}
 	case "late":
 		x.Late = []flows.CellID{"cell-2"}
 		x.Away = []flows.CellID{"cell-3"}
