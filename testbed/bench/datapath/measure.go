@@ -10,14 +10,16 @@ import (
 type kind struct {
 	name, unit   string
 	lessIsBetter bool
-	sample       func(pair) (float64, error)
 }
 
 var (
-	throughput  = kind{name: "throughput", unit: "Mbit/s", sample: pair.throughput}
-	connections = kind{name: "connections", unit: "1/s", sample: pair.connections}
-	roundTrip   = kind{name: "round trip", unit: "µs", lessIsBetter: true, sample: pair.roundTrip}
+	throughput  = kind{name: "throughput", unit: "Mbit/s"}
+	connections = kind{name: "connections", unit: "1/s"}
+	roundTrip   = kind{name: "round trip", unit: "µs", lessIsBetter: true}
 )
+
+// sides take a sample each.
+type sides struct{ weft, baseline func() (float64, error) }
 
 // Options say how to measure.
 type Options struct {
@@ -42,57 +44,75 @@ func Measure(bed *testbed.Bed, o Options) (Result, error) {
 		}
 	}
 	r := Result{Pairs: o.Pairs}
-	for _, m := range []struct {
-		kind
-		into *Comparison
-	}{{throughput, &r.Throughput}, {connections, &r.CPS}, {roundTrip, &r.RTT}} {
-		if *m.into, err = alternate(m.kind, weft, baseline, o); err != nil {
-			return r, err
-		}
-		if !o.Explain {
-			continue
-		}
-		if err := explain(m.name, weft, o.Say); err != nil {
-			return r, err
-		}
-		if err := explain(m.name, baseline, o.Say); err != nil {
-			return r, err
-		}
+	if r.Throughput, err = o.throughput(weft, baseline); err != nil {
+		return r, err
+	}
+	if r.CPS, err = o.compare(connections, weft, baseline, sides{weft.connections, baseline.connections}); err != nil {
+		return r, err
+	}
+	if r.RTT, err = o.compare(roundTrip, weft, baseline, sides{weft.roundTrip, baseline.roundTrip}); err != nil {
+		return r, err
 	}
 	r.Megaflows, err = countMegaflows(weft, baseline)
 	o.Say("flows in the datapath for %d connections: %+v", r.Megaflows.Connections, r.Megaflows)
 	return r, err
 }
 
+// throughput compares a stream of each.
+func (o Options) throughput(weft, baseline pair) (Comparison, error) {
+	ours, err := startStream(weft)
+	if err != nil {
+		return Comparison{}, err
+	}
+	defer ours.end()
+	theirs, err := startStream(baseline)
+	if err != nil {
+		return Comparison{}, err
+	}
+	defer theirs.end()
+	return o.compare(throughput, weft, baseline, sides{ours.sample, theirs.sample})
+}
+
+// compare takes the samples and explains, if that is wanted, what the
+// datapaths made of them.
+func (o Options) compare(k kind, weft, baseline pair, s sides) (Comparison, error) {
+	c, err := o.alternate(k, s)
+	if err != nil || !o.Explain {
+		return c, err
+	}
+	if err := explain(k.name, weft, o.Say); err != nil {
+		return c, err
+	}
+	return c, explain(k.name, baseline, o.Say)
+}
+
 // alternate takes the samples of a kind: A B, B A, A B … after one of each
 // that does not count.
-func alternate(k kind, weft, baseline pair, o Options) (Comparison, error) {
-	ours, theirs := make([]float64, o.Pairs), make([]float64, o.Pairs)
-	for i := -1; i < o.Pairs; i++ {
-		order := []pair{weft, baseline}
+func (o Options) alternate(k kind, s sides) (Comparison, error) {
+	ours, theirs := make([]float64, o.Pairs+1), make([]float64, o.Pairs+1)
+	for i := range ours {
+		first, second := s.weft, s.baseline
+		into := [2]*float64{&ours[i], &theirs[i]}
 		if i%2 != 0 {
-			order = []pair{baseline, weft}
+			first, second = second, first
+			into[0], into[1] = into[1], into[0]
 		}
-		for _, p := range order {
-			value, err := k.sample(p)
-			if err != nil {
+		for j, sample := range []func() (float64, error){first, second} {
+			var err error
+			if *into[j], err = sample(); err != nil {
 				return Comparison{}, fmt.Errorf("measure %s: %w", k.name, err)
 			}
-			switch {
-			case i < 0:
-			case p.name == weft.name:
-				ours[i] = value
-			default:
-				theirs[i] = value
-			}
 		}
-		if i >= 0 {
-			c := compare(k, ours[i:i+1], theirs[i:i+1])
-			o.Say("%s %2d of %d: weft %8.1f %s, hand-written %8.1f %s, ratio %.3f",
-				k.name, i+1, o.Pairs, ours[i], k.unit, theirs[i], k.unit, c.Ratio.Median)
+		if i > 0 && i%progressEvery == 0 {
+			c := compare(k, ours[1:i+1], theirs[1:i+1])
+			o.Say("%s, %d of %d: weft %.0f %s, hand-written %.0f %s, ratio %.3f",
+				k.name, i, o.Pairs, c.Weft.Median, k.unit, c.Baseline.Median, k.unit, c.Ratio.Median)
 		}
 	}
-	c := compare(k, ours, theirs)
-	o.Say("%s: ratio %s", k.name, c.Ratio.format("%.3f"))
+	c := compare(k, ours[1:], theirs[1:])
+	o.Say("%s: ratio %s", k.name, c.Ratio)
 	return c, nil
 }
+
+// progressEvery is after how many pairs of samples we tell how it goes.
+const progressEvery = 20

@@ -1,12 +1,9 @@
 package datapath
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"os/exec"
 	"slices"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,23 +11,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// How long a sample of each kind takes. iperf3 counts whole seconds only.
-const (
-	throughputTime = time.Second
-	shortTime      = time.Second
-	echoTime       = 500 * time.Millisecond
-)
+// sampleTime is how long one sample takes: short, because what disturbs them
+// comes and goes within seconds.
+const sampleTime = 250 * time.Millisecond
 
 // patience is how long a single call may block. Nothing that works needs it.
 const patience = 3 * time.Second
 
-// serve starts the pair's servers. They end with the lab.
+// serve starts the pair's own servers. They end with the lab.
 func (p pair) serve() error {
-	return p.server.work(sinkCPU, func() error {
-		iperf := exec.Command("iperf3", "--server", "--bind", p.server.ip.String(), "--port", strconv.Itoa(iperfPort))
-		if err := iperf.Start(); err != nil {
-			return fmt.Errorf("start the iperf3 server of %s: %w", p.name, err)
-		}
+	return p.server.in(func() error {
 		short, err := socketAt(p.server, unix.SOCK_STREAM, shortPort)
 		if err != nil {
 			return fmt.Errorf("%s: %w", p.name, err)
@@ -105,41 +95,6 @@ func write(s int, data []byte) error {
 	return retry(func() error { _, err := unix.Write(s, data); return err })
 }
 
-// throughput returns what one TCP stream carries, in Mbit/s at the receiver.
-func (p pair) throughput() (mbits float64, err error) {
-	err = p.client.work(workCPU, func() error {
-		out, err := exec.Command("iperf3", "--client", p.server.ip.String(), "--port", strconv.Itoa(iperfPort),
-			"--time", strconv.Itoa(int(throughputTime/time.Second)), "--json").Output()
-		if err != nil {
-			return fmt.Errorf("iperf3 of %s: %w: %s", p.name, err, out)
-		}
-		mbits, err = iperfMbits(out)
-		return err
-	})
-	return mbits, err
-}
-
-// iperfMbits reads iperf3's report.
-func iperfMbits(report []byte) (float64, error) {
-	var r struct {
-		Error string
-		End   struct {
-			Received struct {
-				Rate float64 `json:"bits_per_second"`
-			} `json:"sum_received"`
-		}
-	}
-	switch err := json.Unmarshal(report, &r); {
-	case err != nil:
-		return 0, fmt.Errorf("read iperf3's report: %w", err)
-	case r.Error != "":
-		return 0, fmt.Errorf("iperf3: %s", r.Error)
-	case r.End.Received.Rate <= 0:
-		return 0, errors.New("iperf3 received nothing")
-	}
-	return r.End.Received.Rate / 1e6, nil
-}
-
 // shortWorkers is how many connections are open at a time.
 const shortWorkers = 4
 
@@ -153,7 +108,7 @@ func (p pair) connections() (perSecond float64, err error) {
 	for range shortWorkers {
 		workers.Go(func() {
 			errs <- p.client.work(workCPU, func() error {
-				for time.Since(start) < shortTime {
+				for time.Since(start) < sampleTime {
 					if err := p.connectOnce(); err != nil {
 						return fmt.Errorf("short connection of %s: %w", p.name, err)
 					}
@@ -225,7 +180,7 @@ func (p pair) roundTrip() (micros float64, err error) {
 		}
 		defer unix.Close(s)
 		var answer [1]byte
-		for start, number := time.Now(), byte(0); time.Since(start) < echoTime; number++ {
+		for start, number := time.Now(), byte(0); time.Since(start) < sampleTime; number++ {
 			sent := time.Now()
 			if err := write(s, []byte{number}); err != nil {
 				return fmt.Errorf("datagram of %s: %w", p.name, err)

@@ -34,8 +34,8 @@ func WriteReport(path string, r Result, now time.Time) error {
 // markdown is the result as a person reads it.
 func (r Result) markdown(now time.Time) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "Measured %s: medians of %d pairs of samples, (quartiles | extremes).\n\n", now.UTC().Format("2006-01-02"), r.Pairs)
-	b.WriteString("| figure | ratio | weft | hand-written | what |\n|---|---:|---:|---:|---|\n")
+	fmt.Fprintf(&b, "Measured %s: medians of %d pairs of samples; quartiles and extremes are the ratio's.\n\n", now.UTC().Format("2006-01-02"), r.Pairs)
+	b.WriteString("| figure | ratio | quartiles | extremes | weft | hand-written | what |\n|---|---:|---:|---:|---:|---:|---|\n")
 	for _, row := range []struct {
 		key, what string
 		Comparison
@@ -44,7 +44,8 @@ func (r Result) markdown(now time.Time) string {
 		{"cps_ratio", "TCP connections opened, used for one byte each way and closed, 4 at a time", r.CPS},
 		{"rtt_ratio", "median round trip of a datagram; the ratio is hand-written ÷ weft", r.RTT},
 	} {
-		fmt.Fprintf(&b, "| `%s` | %s | %.0f %s | %.0f %s | %s |\n", row.key, row.Ratio.format("%.3f"),
+		s := row.Ratio
+		fmt.Fprintf(&b, "| `%s` | %.3f | %.3f – %.3f | %.3f – %.3f | %.0f %s | %.0f %s | %s |\n", row.key, s.Median, s.Q1, s.Q3, s.Min, s.Max,
 			row.Weft.Median, row.Unit, row.Baseline.Median, row.Unit, row.what)
 	}
 	m := r.Megaflows

@@ -49,8 +49,8 @@ func (r Result) Line() string {
 		r.Throughput.Ratio.Median, r.CPS.Ratio.Median, r.RTT.Ratio.Median, r.Megaflows.Sender+r.Megaflows.Receiver)
 }
 
-func (s Spread) format(layout string) string {
-	return fmt.Sprintf(layout+" ("+layout+" .. "+layout+" | "+layout+" .. "+layout+")", s.Median, s.Q1, s.Q3, s.Min, s.Max)
+func (s Spread) String() string {
+	return fmt.Sprintf("%.3f (quartiles %.3f to %.3f, extremes %.3f to %.3f)", s.Median, s.Q1, s.Q3, s.Min, s.Max)
 }
 
 // compare makes the comparison of neighbouring samples: weft[i] and

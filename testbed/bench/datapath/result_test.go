@@ -35,31 +35,21 @@ func TestMoreIsBetterForWeft(t *testing.T) {
 // TestSamplesAlternate: neither side is always first.
 func TestSamplesAlternate(t *testing.T) {
 	var order []string
-	k := kind{name: "order", sample: func(p pair) (float64, error) {
-		order = append(order, p.name)
-		return float64(len(order)), nil
-	}}
-	c, err := alternate(k, pair{name: "A"}, pair{name: "B"}, Options{Pairs: 3, Say: t.Logf})
+	sampler := func(name string) func() (float64, error) {
+		return func() (float64, error) {
+			order = append(order, name)
+			return float64(len(order)), nil
+		}
+	}
+	c, err := Options{Pairs: 3, Say: t.Logf}.alternate(throughput, sides{sampler("A"), sampler("B")})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := strings.Join(order, " "), "B A A B B A A B"; got != want {
+	if got, want := strings.Join(order, " "), "A B B A A B B A"; got != want {
 		t.Errorf("sampled %s, want %s", got, want)
 	}
-	if c.Weft.Min != 3 || c.Weft.Max != 7 {
+	if c.Weft.Min != 4 || c.Weft.Max != 8 || c.Baseline.Min != 3 {
 		t.Errorf("the first pair counts, or sides are mixed up: %+v", c)
-	}
-}
-
-func TestIperfReport(t *testing.T) {
-	got, err := iperfMbits([]byte(`{"end":{"sum_sent":{"bits_per_second":9e9},"sum_received":{"bits_per_second":1.5e9}}}`))
-	if err != nil || got != 1500 {
-		t.Errorf("1.5 Gbit/s read as %v Mbit/s, %v", got, err)
-	}
-	for _, bad := range []string{`{"error":"unable to connect"}`, `{"end":{}}`, `iperf3: error`} {
-		if got, err := iperfMbits([]byte(bad)); err == nil {
-			t.Errorf("%s: read as %v Mbit/s, want an error", bad, got)
-		}
 	}
 }
 

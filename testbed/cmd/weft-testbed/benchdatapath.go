@@ -31,7 +31,7 @@ func benchDatapathCommand() *cobra.Command {
 		Short: "compare the pipeline with hand-written flows; the last line has all figures for programs to read",
 	}
 	c.Flags().StringVar(&report, "report", "", "write the figures to the generated part of this file, such as docs/performance.md")
-	c.Flags().IntVar(&o.Pairs, "pairs", 21, "pairs of samples of each kind")
+	c.Flags().IntVar(&o.Pairs, "pairs", 101, "pairs of samples of each kind")
 	c.Flags().BoolVar(&o.Explain, "explain", false, "print the datapath's flows after each kind of sample")
 	inside := inLab(lab.Job{Limit: 8 * time.Minute}, func() error { return benchDatapath(o) })
 	c.RunE = func(c *cobra.Command, args []string) error {
@@ -45,11 +45,7 @@ func benchDatapathCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if err := datapath.WriteReport(report, r, time.Now()); err != nil {
-			return err
-		}
-		fmt.Println(r.Line())
-		return nil
+		return datapath.WriteReport(report, r, time.Now())
 	}
 	return c
 }
