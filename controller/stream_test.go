@@ -23,7 +23,7 @@ const patience = 20 * time.Second
 
 func overlay() controller.Overlay {
 	return controller.Overlay{
-		Networks: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, SubnetPrefix: 16, VNI: 1, VXLANPort: 4789,
+		Networks: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, SubnetPrefix: 16, VNI: 1, VXLANPort: 4789, Quarantine: 5 * time.Minute,
 	}
 }
 
