@@ -59,6 +59,8 @@ type Agent struct {
 	verify   bool                       // compare with the switch, whatever held says
 	blocked  bool                       // the switch refused want; wait for another, or for verify
 
+	host hostSide
+
 	faults  map[string]*fault
 	counts  Counters
 	applied uint64 // revision that the switch last held entirely
@@ -178,6 +180,7 @@ func (a *Agent) advance(ctx context.Context) {
 	}
 	if !a.configured {
 		a.configured = !a.fault("bridge", a.configure(ctx))
+		a.host.due = true
 	}
 	if !a.observed {
 		a.observed = !a.fault("ovsdb", a.observe())
@@ -186,6 +189,7 @@ func (a *Agent) advance(ctx context.Context) {
 		return // the database is away, and ovs-vswitchd answers nobody, or the bridge is not ours
 	}
 	a.fault("ports", a.tidy(ctx))
+	a.ensureHost()
 	if a.toOpen && a.mtu != 0 {
 		a.open()
 	}

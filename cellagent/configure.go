@@ -7,12 +7,16 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/weft-sdn/weft/cellagent/hostnet"
 	"github.com/weft-sdn/weft/flows"
 	"github.com/weft-sdn/weft/ovsdb"
 )
 
 // tunnelPort is the name of the bridge's VXLAN-GBP port.
 const tunnelPort = "weftvxlan"
+
+// denyPort is the internal port by which denied packets leave the bridge.
+const denyPort = hostnet.DenyDevice
 
 // configureTimeout bounds waiting for ovs-vswitchd to make a bridge or tunnel.
 const configureTimeout = 5 * time.Second
@@ -43,6 +47,7 @@ func (a *Agent) configure(ctx context.Context) error {
 	}
 	err = a.db.EnsureBridge(ctx, ovsdb.Bridge{
 		Name: a.cfg.Bridge, Cell: a.cfg.Cell, Datapath: a.cfg.Datapath, Tables: flows.TableNames(),
+		HWAddr: flows.GatewayMAC.String(),
 	})
 	if errors.Is(err, ovsdb.ErrForeignBridge) {
 		return fmt.Errorf("%w: %w", errRefused, err)
@@ -65,6 +70,9 @@ func (a *Agent) configure(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("tunnel: %w", err)
 		}
+	}
+	if err := a.db.EnsureInternal(ctx, a.cfg.Bridge, ovsdb.Internal{Name: denyPort, OFPort: int(flows.DenyOFPort)}); err != nil {
+		return fmt.Errorf("deny port: %w", err)
 	}
 	a.mtu = mtu
 	return writeSubnetFile(a.cfg.SubnetFile, subnetFile{Cell: a.cfg.Cell, Subnet: a.lease.wire.Subnet, MTU: mtu})

@@ -202,8 +202,8 @@ func TestCellAlone(t *testing.T) {
 	if got := b.port("c2").OFPort; got == int(flows.TunnelOFPort) {
 		t.Errorf("the container has OpenFlow port %d", got)
 	}
-	if got := b.ovs.vsctl("list-ports", "br-weft"); got != "c2" {
-		t.Errorf("ports %q, want the container's alone", got)
+	if got := b.ovs.vsctl("list-ports", "br-weft"); got != "c2\nweftdeny" {
+		t.Errorf("ports %q, want the container and no tunnel", got)
 	}
 	for _, f := range b.ovs.table() {
 		if f.Cookie.Kind() == flows.KindCell {

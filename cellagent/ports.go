@@ -44,8 +44,8 @@ func (a *Agent) observe() error {
 	return nil
 }
 
-// tidy removes ports of an earlier boot, moves containers off the tunnel's
-// OpenFlow port and pins the others, so that their numbers, which flows match,
+// tidy removes ports of an earlier boot, moves containers off reserved
+// OpenFlow ports and pins the others, so that their numbers, which flows match,
 // outlive ovs-vswitchd. A port that cannot be tidied holds up no other.
 func (a *Agent) tidy(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, databaseTimeout)
@@ -60,11 +60,8 @@ func (a *Agent) tidy(ctx context.Context) error {
 		return err == nil
 	})
 	for i, p := range a.seen.displaced {
-		if p.OFPortRequest > int(flows.TunnelOFPort) {
-			continue // asked already; ovs-vswitchd is about to move it
-		}
-		number := max(a.seen.highest, int(flows.TunnelOFPort)) + 1 + i
-		a.log.Info("moves a port off the tunnel's number", "port", p.Name, "ofport", number)
+		number := a.seen.highest + 1 + i
+		a.log.Info("moves a port off a reserved number", "port", p.Name, "ofport", number)
 		faults = append(faults, ignoreGone(a.db.PinOFPort(ctx, p.Name, number)))
 	}
 	for _, p := range a.seen.endpoints {
@@ -79,8 +76,9 @@ func (a *Agent) tidy(ctx context.Context) error {
 // before it is told so: a restart of the controller must not fail one.
 const offlineGrace = 5 * time.Second
 
-// confirm marks each port ready once the switch holds its endpoint's flows, or
-// failed with the reason why it never will. It writes only what differs.
+// confirm marks each port ready once the switch holds its endpoint's flows and
+// its port mappings are open, or failed with the reason why it never will. It
+// writes only what differs.
 func (a *Agent) confirm(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, databaseTimeout)
 	defer cancel()
@@ -100,7 +98,9 @@ func (a *Agent) confirm(ctx context.Context) error {
 			continue
 		}
 		if f, holds := a.held[flows.EndpointKey(p.Container)]; holds && a.admits(f) && a.want.fragments[f.Key].Hash == f.Hash {
-			if !p.Ready || p.Error != "" {
+			if reason := a.unmappable(p); reason != "" && !p.Ready {
+				fail(p, reason)
+			} else if (!p.Ready || p.Error != "") && a.mapped(p) {
 				faults = append(faults, ignoreGone(a.db.MarkReady(ctx, p.Name)))
 			}
 			continue

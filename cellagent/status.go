@@ -40,6 +40,7 @@ type Status struct {
 	Missing   []string         `json:"missing,omitempty"` // wanted flows that the switch does not hold
 	Foreign   []string         `json:"foreign,omitempty"` // flows that it holds and that are not wanted
 	Endpoints []EndpointStatus `json:"endpoints"`
+	Host      HostStatus       `json:"host"`
 	Faults    []Fault          `json:"faults,omitempty"` // what does not work at present
 	Counters  Counters         `json:"counters"`
 }
@@ -86,6 +87,7 @@ func (a *Agent) status(ctx context.Context) Status {
 		Cell: a.cfg.Cell, Started: a.started, Bridge: a.cfg.Bridge, Datapath: "system", Controller: a.cfg.Controller,
 		Connected: a.stream != nil && a.stream.id != "", Switch: a.linked, Subnet: a.lease.wire.Subnet, MTU: a.mtu,
 		Revision: a.want.revision, Applied: a.applied, Endpoints: []EndpointStatus{}, Counters: a.counts,
+		Host: a.hostStatus(),
 	}
 	if a.alone() {
 		s.Datapath = DatapathAlone
@@ -169,6 +171,9 @@ func (a *Agent) answerStatus(w http.ResponseWriter, r *http.Request) {
 	a.post(r.Context(), func() { answer <- a.status(r.Context()) })
 	select {
 	case s := <-answer:
+		if err := s.Host.inspect(r.Context(), &a.host.net); err != nil {
+			s.Faults = append(s.Faults, Fault{What: "status", Text: err.Error(), Since: time.Now()})
+		}
 		w.Header().Set("Content-Type", "application/json")
 		out := json.NewEncoder(w)
 		out.SetIndent("", "  ")

@@ -80,7 +80,7 @@ func (a *Agent) leased(wire api.Lease, err error) {
 func (a *Agent) open() {
 	a.toOpen = false
 	ctx, cancel := context.WithCancel(a.lifetime)
-	hello := api.Hello{VTEP: a.cfg.UnderlayIP, Endpoints: a.seen.wireEndpoints()}
+	hello := api.Hello{VTEP: a.cfg.UnderlayIP, Endpoints: a.seen.wireEndpoints(), Services: a.cfg.services()}
 	s := &stream{cancel: cancel, outbox: newOutbox(), reported: map[string]api.Endpoint{}}
 	for _, e := range hello.Endpoints {
 		s.reported[e.Container] = e

@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/weft-sdn/weft/flows"
@@ -16,8 +16,9 @@ import (
 var ErrNoDevice = errors.New("has no network device in this network namespace")
 
 // Host keeps the host's side as a State wants it. It remembers what it did only
-// to notice that somebody undid it. It is not safe for concurrent use.
+// to notice that somebody undid it. The zero value is ready for use.
 type Host struct {
+	mu         sync.Mutex
 	loaded     map[string]string // by family: the text of ours that was loaded last
 	listed     map[string]string // by family: how nft listed it then
 	mute       bool              // the kernel cannot reject in family bridge
@@ -35,6 +36,8 @@ type Report struct {
 
 // Report returns what happened so far.
 func (h *Host) Report() Report {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	return Report{Repairs: h.repairs, LastRepair: h.lastRepair, Problem: h.problem}
 }
 
@@ -42,10 +45,12 @@ func (h *Host) Report() Report {
 // it had to change. Doing it again changes nothing. Its error is ErrNoDevice if
 // there is nothing to connect the host to; then nothing was touched.
 func (h *Host) Ensure(ctx context.Context, want State) (changed []string, err error) {
-	// The rules come first: the route makes containers reachable.
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	if err := deviceThere(want.Bridge); err != nil {
 		return nil, err
 	}
+	// The rules come first: the route makes containers reachable.
 	if h.loaded == nil {
 		h.loaded, h.listed = map[string]string{}, map[string]string{}
 	}
@@ -58,7 +63,7 @@ func (h *Host) Ensure(ctx context.Context, want State) (changed []string, err er
 			return changed, err
 		}
 	}
-	did, err := h.EnsureMappings(ctx, want)
+	did, err := ensureMappings(ctx, want)
 	if did {
 		changed = append(changed, "port mappings")
 	}
@@ -87,7 +92,7 @@ func (h *Host) ensureTable(ctx context.Context, family string, want State) (stri
 		what += " (somebody changed it)"
 		h.repairs, h.lastRepair = h.repairs+1, time.Now()
 	}
-	if err := h.load(ctx, family, text, want); err != nil {
+	if err := h.load(ctx, family, have, want); err != nil {
 		return "", err
 	}
 	return what, nil
@@ -95,16 +100,15 @@ func (h *Host) ensureTable(ctx context.Context, family string, want State) (stri
 
 // load loads a table, without answers if the kernel cannot give them: the log
 // and the limits are still of use.
-func (h *Host) load(ctx context.Context, family, text string, want State) error {
+func (h *Host) load(ctx context.Context, family, have string, want State) error {
 	after := ""
-	if family == familyInet {
+	if family == familyInet { // a table that is replaced whole must not be without them for a moment
 		after = want.mappingCommands()
 	}
-	err := load(ctx, family, text, after)
+	err := load(ctx, family, want.text(family)+after, have)
 	if err != nil && family == familyBridge && !want.Mute {
 		want.Mute = true
-		text = want.text(family)
-		if load(ctx, family, text, "") == nil {
+		if load(ctx, family, want.text(family), have) == nil {
 			h.mute, h.problem = true, fmt.Sprintf("denied traffic is dropped, not answered: does the kernel have nft_reject_bridge? %v", err)
 			err = nil
 		}
@@ -113,7 +117,7 @@ func (h *Host) load(ctx context.Context, family, text string, want State) error 
 		return err
 	}
 	listed, err := list(ctx, family)
-	h.loaded[family], h.listed[family] = text, listed
+	h.loaded[family], h.listed[family] = want.text(family), listed
 	return err
 }
 
@@ -125,9 +129,8 @@ func (s State) text(family string) string {
 	return s.inetTable()
 }
 
-// EnsureMappings makes the port mappings as want says, and nothing else. It
-// reports whether it had to change any.
-func (h *Host) EnsureMappings(ctx context.Context, want State) (bool, error) {
+// ensureMappings makes the port mappings as want says where they are not.
+func ensureMappings(ctx context.Context, want State) (bool, error) {
 	same := true
 	for _, p := range []flows.Protocol{flows.TCP, flows.UDP} {
 		have, err := mappingsHeld(ctx, p)
@@ -139,29 +142,28 @@ func (h *Host) EnsureMappings(ctx context.Context, want State) (bool, error) {
 	if same {
 		return false, nil
 	}
-	if _, err := nft(ctx, want.mappingCommands()); err != nil {
-		return false, fmt.Errorf("port mappings: %w", err)
-	}
-	return true, nil
+	return true, setMappings(ctx, want)
 }
 
-// Counts returns the packets of both tables' counters by "family counter".
-func Counts(ctx context.Context) (map[string]uint64, error) {
-	all := map[string]uint64{}
-	for _, family := range []string{familyInet, familyBridge} {
-		one, err := counts(ctx, family)
-		if err != nil {
-			return nil, err
-		}
-		for _, counter := range slices.Sorted(maps.Keys(one)) {
-			all[family+" "+counter] = one[counter]
-		}
+func setMappings(ctx context.Context, want State) error {
+	if _, err := nft(ctx, want.mappingCommands()); err != nil {
+		return fmt.Errorf("port mappings: %w", err)
 	}
-	return all, nil
+	return nil
+}
+
+// SetMappings makes the port mappings as want says, in one transaction and
+// without looking at anything else: Ensure must have succeeded before.
+func (h *Host) SetMappings(ctx context.Context, want State) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return setMappings(ctx, want)
 }
 
 // InStep reports whether both tables are as they were loaded.
 func (h *Host) InStep(ctx context.Context) (bool, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	for _, family := range []string{familyInet, familyBridge} {
 		have, err := list(ctx, family)
 		if err != nil || have == "" || have != h.listed[family] {

@@ -32,9 +32,7 @@ func TestMappedPortsAloneAreOpen(t *testing.T) {
 	p.expect(p.cell, "tcp4", containerIP+":8080", cellIP, "the host reaches its containers, for health checks")
 
 	want.Mappings = nil
-	if changed, err := p.host.EnsureMappings(t.Context(), want); err != nil || !changed {
-		t.Fatalf("taking the mappings back: %v, %v", changed, err)
-	}
+	p.must(p.host.SetMappings(t.Context(), want))
 	p.expect(p.outside, "tcp4", cellIP+":61000", "refused", "the mapping is gone")
 }
 

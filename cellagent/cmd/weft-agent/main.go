@@ -82,6 +82,6 @@ a start with nothing new changes no flow. SIGTERM leaves everything as it is.`,
 		},
 	}
 	root.Flags().StringVar(&path, "config", "", "YAML file; its keys are in the example above")
-	root.AddCommand(statusCommand())
+	root.AddCommand(statusCommand(), cleanupCommand())
 	return root
 }

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"text/tabwriter"
 	"time"
 
@@ -66,6 +68,7 @@ func printStatus(w io.Writer, s cellagent.Status) error {
 	row("lease", "%s, container MTU %d", cmp.Or(s.Subnet, "none"), s.MTU)
 	row("revision", "%d wanted, %d applied", s.Revision, s.Applied)
 	row("flows", "%d wanted, %d installed: %s", s.Want, s.Have, step[s.InStep])
+	row("host", "%s", hostLine(s.Host))
 	row("since start", "%d flow mods in %d bundles, %d comparisons, %d drifted, %d switch connections",
 		s.Counters.FlowMods, s.Counters.Bundles, s.Counters.Reconciles, s.Counters.Drift, s.Counters.SwitchConnections)
 	if err := t.Flush(); err != nil {
@@ -91,6 +94,23 @@ func printStatus(w io.Writer, s cellagent.Status) error {
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%s\n", e.Container, e.App, e.IP, e.Port, e.OFPort, state)
 	}
 	return t.Flush()
+}
+
+// hostLine is the host's side in a line: what matters, and what was counted.
+func hostLine(h cellagent.HostStatus) string {
+	if !h.On {
+		return "OFF: " + h.Reason
+	}
+	line := fmt.Sprintf("%s, %d ports mapped, %d repairs", step[h.InStep], h.Mappings, h.Repairs)
+	if h.LastRepair != nil {
+		line += fmt.Sprintf(", the last %v ago", time.Since(*h.LastRepair).Round(time.Second))
+	}
+	for _, counter := range slices.Sorted(maps.Keys(h.Counters)) {
+		if n := h.Counters[counter]; n > 0 {
+			line += fmt.Sprintf("; %s %d", counter, n)
+		}
+	}
+	return line
 }
 
 func listFlows(w io.Writer, title string, flows []string) {
