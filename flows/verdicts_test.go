@@ -30,6 +30,8 @@ func verdictSeed(t testing.TB) uint64 {
 // tally counts verdicts by what they say first, and packets by their kind.
 type tally struct{ asked, allowed, kinds map[string]int }
 
+func newTally() *tally { return &tally{map[string]int{}, map[string]int{}, map[string]int{}} }
+
 func (y *tally) count(kind, verdict string) {
 	word, _, _ := strings.Cut(verdict, ",")
 	words := strings.Fields(word)
@@ -69,7 +71,7 @@ func TestVerdicts(t *testing.T) {
 	const verdicts, each = 21000, 300
 	rng := rand.New(rand.NewPCG(verdictSeed(t), 7))
 	r := &tracer{rig: newRig(t)}
-	y := &tally{map[string]int{}, map[string]int{}, map[string]int{}}
+	y := newTally()
 	for range verdicts / each {
 		cell := randomVerdictCell(rng)
 		table := Compile(cell)
