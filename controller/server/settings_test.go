@@ -1,0 +1,61 @@
+package server_test
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/weft-sdn/weft/api"
+)
+
+// TestSettingsReachTheCells: deny_networks and the log switch as an agent
+// receives them over the wire, group_quarantine as an admin reads it, and an
+// app's name as an agent learns it.
+func TestSettingsReachTheCells(t *testing.T) {
+	dir, config := install(t)
+	config.DenyNetworks = []string{"169.254.169.254/32"}
+	config.GroupQuarantine = 90 * time.Second
+	s := run(t, config)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	admin := api.NewClient("http://"+s.External.String(), s.Token)
+	agent := agentClient(t, s, dir, "cell-1")
+	if _, err := agent.Lease(ctx, api.LeaseRequest{VTEP: "192.0.2.1"}); err != nil {
+		t.Fatal(err)
+	}
+	stream, err := agent.Open(ctx, api.Hello{VTEP: "192.0.2.1", Endpoints: []api.Endpoint{{Container: "c1", App: "cats", IP: "10.255.1.2", OFPort: 10}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stream.Close()
+	fragment := func(key string) api.Fragment {
+		for {
+			msg, err := stream.Next()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if i := slices.IndexFunc(msg.Set, func(f api.Fragment) bool { return f.Key == key }); i >= 0 {
+				return msg.Set[i]
+			}
+		}
+	}
+	denied := func(flow string) bool {
+		return strings.Contains(flow, "table=egress") && strings.Contains(flow, "169.254.169.254")
+	}
+	if base := fragment("base"); !slices.ContainsFunc(base.Flows, denied) {
+		t.Errorf("no flow denies the network:\n%s", strings.Join(base.Flows, "\n"))
+	}
+	quiet := fragment("endpoint/c1") // with the group id that it has by now
+	if now, err := admin.SetLogging(ctx, api.Logging{Apps: []string{"cats"}}); err != nil || now.Accepted || len(now.Apps) != 1 {
+		t.Fatalf("logging %+v, %v", now, err)
+	}
+	if loud := fragment("endpoint/c1"); loud.Hash == quiet.Hash {
+		t.Error("the log switch changed nothing on the cell")
+	}
+	names, err := agent.Groups(ctx, []uint16{1})
+	if err != nil || len(names) != 1 || names[0].App != "cats" {
+		t.Errorf("names %+v, %v", names, err)
+	}
+}
