@@ -33,6 +33,7 @@ func (w way5) back() way5 { return way5{w.dst, w.src, w.dstPort, w.srcPort} }
 // repetitions or both sides at once, meet what earlier ones left behind, and
 // policies and egress rules that have changed since.
 func TestConversations(t *testing.T) {
+	t.Parallel()
 	const cells, changes, each = 6, 3, 50
 	rng := rand.New(rand.NewPCG(verdictSeed(t), 9))
 	r := newRig(t)

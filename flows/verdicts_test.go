@@ -68,6 +68,7 @@ func (y *tally) String() string {
 // meaning says: who gets the packet, as whose, what is remembered, who is told
 // that it was denied and why, and in which table it is dropped.
 func TestVerdicts(t *testing.T) {
+	t.Parallel()
 	const verdicts, each = 21000, 300
 	rng := rand.New(rand.NewPCG(verdictSeed(t), 7))
 	r := &tracer{rig: newRig(t)}
@@ -102,6 +103,7 @@ const impossible = "impossible"
 // TestVerdictsFindBugs: what meaning and the switch agree on is worth
 // something only if a wrong table is noticed, and soon.
 func TestVerdictsFindBugs(t *testing.T) {
+	t.Parallel()
 	const enough = 20000
 	replace := func(in TableID, old, with string) func(*Flow) {
 		pattern := regexp.MustCompile(old)
