@@ -118,6 +118,10 @@ type Cell struct {
 	Applied   uint64 `json:"applied"` // highest change-log revision that its switch is known to hold
 	Endpoints int    `json:"endpoints"`
 	Error     string `json:"error,omitempty"` // what its agent last could not apply
+
+	// Behind: it is connected, and its switch has yet to confirm some change of
+	// its table, be it of a container. For a moment that is every busy cell.
+	Behind bool `json:"behind,omitempty"`
 }
 
 // Group is an app's identity in listings.

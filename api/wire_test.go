@@ -26,7 +26,7 @@ func pinned(t *testing.T) map[string]any {
 	endpoint := Endpoint{Container: "c1", App: "cats", IP: "10.255.1.2", OFPort: 7, Egress: "tcp 10.0.0.1-10.0.0.9 443"}
 	listed := endpoint
 	listed.Cell, listed.Group, listed.Log = "cell-1", 101, true
-	cell := Cell{Cell: "cell-1", VTEP: "192.0.2.1", Subnet: "10.255.1.0/24", Connected: true, Applied: 12, Endpoints: 3, Error: "bundle refused"}
+	cell := Cell{Cell: "cell-1", VTEP: "192.0.2.1", Subnet: "10.255.1.0/24", Connected: true, Applied: 12, Endpoints: 3, Error: "bundle refused", Behind: true}
 	policy := PolicyBody{Source: Source{ID: "cats"}, Destination: Destination{ID: "dogs", Protocol: "tcp", Ports: Ports{Start: 8080, End: 8090}}}
 	info := PolicyInfo{
 		ID: 7, Source: policy.Source, Destination: policy.Destination,

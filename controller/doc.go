@@ -15,6 +15,10 @@
 // container that starts or stops writes to the database, except the first one
 // of an app that has no group id yet.
 //
+// Group ids go round: assigned, freed into quarantine, released (groups.go says
+// when, quarantine.go does it). That is decided from what agents have confirmed
+// of their whole tables (link.holds), which is more than what a wait asks.
+//
 // The package never opens files or connections: gormstore is the database,
 // server listens, pki makes certificates.
 package controller

@@ -130,6 +130,7 @@ func (l *link) describe(c *api.Cell, now api.Revision) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	c.Connected, c.Error, c.Applied = l.stream != nil, l.failure, uint64(l.confirmed)
+	c.Behind = l.stream != nil && !l.stream.settled()
 	if len(l.debts) == 0 {
 		c.Applied = uint64(now)
 	}

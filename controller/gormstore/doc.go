@@ -7,6 +7,9 @@
 // taken under the lock, so the log's order is the order of the commits, and a
 // reader that has seen revision n has seen every one before it.
 //
+// A freed group id stays in its row, marked, until its quarantine is over: the
+// row keeps it for its app and from everybody else (quarantine.go).
+//
 // Start reading at Write (write.go). Load (load.go) trusts no row: one that a
 // hand has broken is reported and skipped.
 package gormstore

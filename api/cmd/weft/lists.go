@@ -95,8 +95,11 @@ func newCells(c *cli) *cobra.Command {
 		fetch:   func(ctx context.Context, client *api.Client) ([]api.Cell, error) { return client.Cells(ctx) },
 		row: func(x api.Cell) []string {
 			state := "connected"
-			if !x.Connected {
+			switch {
+			case !x.Connected:
 				state = "away"
+			case x.Behind:
+				state = "behind"
 			}
 			return []string{
 				x.Cell, x.VTEP, x.Subnet, state,
@@ -110,7 +113,10 @@ func newCells(c *cli) *cobra.Command {
 		Use:   "cells",
 		Short: "Show the cells and what their switches hold",
 		Long: `Show the cells that hold a lease. REVISION is the newest change that the cell's
-switch itself has confirmed; ERROR is what its agent last could not install.`,
+switch itself has confirmed; ERROR is what its agent last could not install. A
+cell is behind while its switch has yet to confirm a change of its table: for a
+moment after every change. Cells that stay behind or away hold up the release of
+group ids (weft groups).`,
 		Example: `  weft cells`,
 		Args:    cobra.NoArgs,
 		RunE:    l.run(c),

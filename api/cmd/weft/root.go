@@ -127,7 +127,7 @@ func (c *cli) nextStep(err error) string {
 	case errors.As(err, new(net.Error)): // nobody answered; who answers says what is wrong
 		return fmt.Sprintf("Is weft-controller running at %s? Set --api URL or WEFT_API if it listens elsewhere.", c.api)
 	case errors.Is(err, api.ErrExhausted):
-		return "Nothing was changed. Policies among the apps that weft groups lists can still be added."
+		return "Nothing was changed. Policies among the apps that weft groups lists can still be added; it also shows which ids wait in quarantine."
 	case strings.HasPrefix(err.Error(), "unknown command"):
 		return "Run weft --help for the commands."
 	}

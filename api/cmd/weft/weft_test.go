@@ -61,6 +61,7 @@ func controller(script string) *memory.Controller {
 	case "listings":
 		x.Cellular = []api.Cell{
 			{Cell: "cell-1", VTEP: "192.0.2.1", Subnet: "10.255.1.0/24", Connected: true, Applied: 12, Endpoints: 2},
+			{Cell: "cell-2", VTEP: "192.0.2.2", Subnet: "10.255.3.0/24", Connected: true, Applied: 11, Behind: true},
 			{Cell: "cell-10", VTEP: "192.0.2.10", Subnet: "10.255.2.0/24", Applied: 9, Error: "bundle refused"},
 		}
 		x.Attached = []api.Endpoint{
