@@ -139,6 +139,9 @@ func TestCommandLineTeaches(t *testing.T) {
 	if _, err := run(t, "status", "--socket", "/nowhere/agent.sock"); err == nil || !strings.Contains(err.Error(), "is weft-agent running?") {
 		t.Errorf("status without an agent: %v", err)
 	}
+	if _, err := run(t, "cleanup"); err == nil || !strings.Contains(err.Error(), "--config") {
+		t.Errorf("cleanup without --config: %v", err)
+	}
 	if _, err := run(t, "status", "-o", "xml"); err == nil || !strings.Contains(err.Error(), `"xml"`) {
 		t.Errorf("status -o xml: %v", err)
 	}
@@ -165,6 +168,16 @@ func TestStatusForPeople(t *testing.T) {
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+	repaired := time.Now().Add(-time.Minute)
+	for host, want := range map[*cellagent.HostStatus]string{
+		{Reason: "no device"}: "OFF: no device",
+		{On: true, Mappings: 3, Repairs: 1, LastRepair: &repaired}:                        "NOT IN STEP, 3 ports mapped, 1 repairs, the last 1m0s ago",
+		{On: true, InStep: true, Counters: map[string]uint64{"inet b": 7, "bridge a": 0}}: "in step, 0 ports mapped, 0 repairs; inet b 7",
+	} {
+		if got := hostLine(*host); got != want {
+			t.Errorf("host line %q, expected %q", got, want)
+		}
 	}
 	for _, want := range []string{"NOT IN STEP", "7 wanted, 6 applied", "FAULT apply", "missing: table=policy, priority=0 actions=drop",
 		"failed: address in use", "ready", "waiting", "NOT CONNECTED"} {
