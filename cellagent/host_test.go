@@ -143,7 +143,7 @@ func (b *bed) holdsCleanup(port string) {
 	}
 	b.remove(port)
 	removed, err := clean(cellagent.HostAndBridge)
-	want := []string{"route 10.255.1.0/24", "neighbour 169.254.0.1 on br-weft", "bridge weftreject",
+	want := []string{"route 10.255.1.0/24", "neighbour 169.254.0.1 on br-weft", "device br-weft (set down)", "bridge weftreject",
 		"nftables table inet weft", "nftables table bridge weft", "OVS bridge br-weft"}
 	if err != nil || !slices.Equal(removed, want) {
 		t.Errorf("removed %q, %v\nexpected %q", removed, err, want)

@@ -206,26 +206,15 @@ func prefix(n *net.IPNet) netip.Prefix {
 // removeLinks takes away what ensureLinks made, but for settings.
 func removeLinks(bridge string) (removed []string, err error) {
 	var faults []error
-	if link, err := netlink.LinkByName(bridge); err == nil {
-		routes, err := gatewayRoutes(link)
+	link, err := netlink.LinkByName(bridge)
+	switch {
+	case err == nil:
+		removed, err = disconnect(link)
 		faults = append(faults, err)
-		for _, r := range routes {
-			if err := netlink.RouteDel(&r); err != nil {
-				faults = append(faults, err)
-				continue
-			}
-			removed = append(removed, fmt.Sprintf("route %v", r.Dst))
-		}
-		err = netlink.NeighDel(&netlink.Neigh{LinkIndex: link.Attrs().Index, Family: netlink.FAMILY_V4, IP: flows.GatewayIP.AsSlice()})
-		if err == nil {
-			removed = append(removed, fmt.Sprintf("neighbour %v on %s", flows.GatewayIP, bridge))
-		} else if !errors.Is(err, unix.ENOENT) {
-			faults = append(faults, err)
-		}
-	} else if !notFound(err) {
+	case !notFound(err):
 		faults = append(faults, err)
 	}
-	link, err := netlink.LinkByName(RejectBridge)
+	link, err = netlink.LinkByName(RejectBridge)
 	switch {
 	case notFound(err):
 	case err != nil:
@@ -238,4 +227,31 @@ func removeLinks(bridge string) (removed []string, err error) {
 		}
 	}
 	return removed, errors.Join(faults...)
+}
+
+// disconnect removes the ways to the bridge's device and sets it down: without
+// rules, what containers send to it must not arrive either.
+func disconnect(link netlink.Link) (removed []string, err error) {
+	routes, err := gatewayRoutes(link)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range routes {
+		if err := netlink.RouteDel(&r); err != nil {
+			return removed, fmt.Errorf("remove route %v: %w", r.Dst, err)
+		}
+		removed = append(removed, fmt.Sprintf("route %v", r.Dst))
+	}
+	name := link.Attrs().Name
+	err = netlink.NeighDel(&netlink.Neigh{LinkIndex: link.Attrs().Index, Family: netlink.FAMILY_V4, IP: flows.GatewayIP.AsSlice()})
+	switch {
+	case err == nil:
+		removed = append(removed, fmt.Sprintf("neighbour %v on %s", flows.GatewayIP, name))
+	case !errors.Is(err, unix.ENOENT):
+		return removed, fmt.Errorf("remove neighbour %v: %w", flows.GatewayIP, err)
+	}
+	if link.Attrs().Flags&net.FlagUp == 0 {
+		return removed, nil
+	}
+	return append(removed, "device "+name+" (set down)"), netlink.LinkSetDown(link)
 }

@@ -226,7 +226,8 @@ func TestRemoveLeavesNothing(t *testing.T) {
 	p.ensure(full())
 	removed, err := Remove(t.Context(), "br-weft")
 	p.must(err)
-	want := []string{"route 10.255.1.0/24", "neighbour 169.254.0.1 on br-weft", "bridge weftreject", "nftables table inet weft", "nftables table bridge weft"}
+	want := []string{"route 10.255.1.0/24", "neighbour 169.254.0.1 on br-weft", "device br-weft (set down)",
+		"bridge weftreject", "nftables table inet weft", "nftables table bridge weft"}
 	if !slices.Equal(removed, want) {
 		t.Errorf("removed %q\nexpected %q", removed, want)
 	}

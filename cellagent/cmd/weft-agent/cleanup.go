@@ -17,7 +17,7 @@ func cleanupCommand() *cobra.Command {
 		Short: "Remove what the agent made on this cell",
 		Long: `cleanup removes what a stopped agent left on the host: the nftables tables
 inet weft and bridge weft, the route to the cell's lease, the gateway's neighbour
-entry and the bridge weftreject. With --bridge it removes the OVS bridge too, if
+entry and the bridge weftreject; the bridge's own device is set down. With --bridge it removes the OVS bridge too, if
 the cell owns it and no container is attached. net.ipv4.ip_forward stays as it
 is. What is gone already is no error.`,
 		Example: "  weft-agent cleanup --config /etc/weft/agent.yaml --bridge",
