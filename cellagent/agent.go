@@ -62,6 +62,7 @@ type Agent struct {
 	host hostSide
 
 	faults  map[string]*fault
+	notices notices
 	counts  Counters
 	applied uint64 // revision that the switch last held entirely
 }
@@ -107,6 +108,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 		return err
 	}
 	a.remember()
+	a.startNotices()
 	a.spawn(a.dialOVSDB)
 	a.spawn(func(ctx context.Context) {
 		watchSwitch(ctx, cfg.ManagementSocket(),
@@ -194,6 +196,7 @@ func (a *Agent) advance(ctx context.Context) {
 		a.open()
 	}
 	a.report()
+	a.publish()
 	if a.linked {
 		a.install(ctx)
 	}

@@ -158,6 +158,7 @@ func (a *Agent) apply(ctx context.Context, add, remove []flows.Flow) error {
 	if err := a.sw.Apply(ctx, add, remove); err != nil {
 		return fmt.Errorf("apply revision %d: %w", a.want.revision, err)
 	}
+	a.notices.tracker.revoke(remove)
 	a.counts.Bundles++
 	a.counts.FlowMods += uint64(len(add) + len(remove))
 	a.log.Info("applied", "revision", a.want.revision, "add", len(add), "remove", len(remove), "took", time.Since(start).Round(time.Microsecond))

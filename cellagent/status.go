@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/weft-sdn/weft/cellagent/flowlog"
 	"github.com/weft-sdn/weft/flows"
 )
 
@@ -43,6 +44,8 @@ type Status struct {
 	Host      HostStatus       `json:"host"`
 	Faults    []Fault          `json:"faults,omitempty"` // what does not work at present
 	Counters  Counters         `json:"counters"`
+	FlowLog   flowlog.Counters `json:"flow_log"`
+	Conntrack TrackerCounters  `json:"conntrack"`
 }
 
 // EndpointStatus is a container's port.
@@ -87,6 +90,7 @@ func (a *Agent) status(ctx context.Context) Status {
 		Cell: a.cfg.Cell, Started: a.started, Bridge: a.cfg.Bridge, Datapath: "system", Controller: a.cfg.Controller,
 		Connected: a.stream != nil && a.stream.id != "", Switch: a.linked, Subnet: a.lease.wire.Subnet, MTU: a.mtu,
 		Revision: a.want.revision, Applied: a.applied, Endpoints: []EndpointStatus{}, Counters: a.counts,
+		FlowLog: a.notices.log.Counters(), Conntrack: a.notices.tracker.counters(),
 		Host: a.hostStatus(),
 	}
 	if a.alone() {

@@ -93,7 +93,7 @@ func (z *Zone) Delete(from Selection, doomed func(Entry) bool) (deleted int, err
 			return deleted, fmt.Errorf("conntrack: list: %w", err)
 		}
 		// Kernels before 6.8 list all zones.
-		if f := decoded.Flow; f == nil || f.Zone != flows.ZoneOverlay || !from.selects(entryOf(f)) || !doomed(entryOf(f)) {
+		if f := decoded.Flow; f == nil || f.Zone != flows.ZoneOverlay || !from.Selects(entryOf(f)) || !doomed(entryOf(f)) {
 			continue
 		}
 		f := decoded.Flow
@@ -122,8 +122,9 @@ func entryOf(f *ctnetlink.Flow) Entry {
 	return e
 }
 
-// selects is what the kernel does with a Selection, if it is new enough.
-func (s Selection) selects(e Entry) bool {
+// Selects reports whether the entry is one of them. Kernels that are too old to
+// select leave it to us.
+func (s Selection) Selects(e Entry) bool {
 	return (!s.Source.IsValid() || s.Source == e.Source) && (!s.Destination.IsValid() || s.Destination == e.Destination) &&
 		(s.Protocol == 0 || s.Protocol == e.Protocol) && (s.Port == 0 || s.Port == e.Port) && (!s.ByPolicy || e.ByPolicy)
 }

@@ -1,0 +1,154 @@
+package cellagent
+
+import (
+	"maps"
+	"net/netip"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/weft-sdn/weft/cellagent/conntrack"
+	"github.com/weft-sdn/weft/cellagent/flowlog"
+	"github.com/weft-sdn/weft/flows"
+	"github.com/weft-sdn/weft/ovsdb"
+)
+
+// allowance is what one flow of table policy lets through.
+type allowance struct {
+	from, to    flows.GroupID
+	protocol    flows.Protocol
+	value, mask uint16 // of the destination port
+}
+
+// covers reports whether such a connection is let through.
+func (a allowance) covers(from, to flows.GroupID, p flows.Protocol, port uint16) bool {
+	return a.from == from && a.to == to && a.protocol == p && port&a.mask == a.value
+}
+
+// allowanceOf reads a flow. Those of ICMP errors, and all flows of other
+// tables, are none.
+func allowanceOf(f flows.Flow) (a allowance, ok bool) {
+	if f.Table != flows.TablePolicy {
+		return allowance{}, false
+	}
+	fields := map[string]string{}
+	for term := range strings.SplitSeq(f.Match, ",") {
+		name, value, _ := strings.Cut(term, "=")
+		fields[name] = value
+	}
+	number := func(text string) uint16 {
+		n, err := strconv.ParseUint(text, 0, 16)
+		ok = ok && err == nil
+		return uint16(n)
+	}
+	ok = true
+	a.from, a.to = flows.GroupID(number(fields["reg0"])), flows.GroupID(number(fields["reg1"]))
+	a.protocol = flows.Protocol(number(fields["ct_nw_proto"]))
+	port, mask, masked := strings.Cut(fields["ct_tp_dst"], "/")
+	if a.value, a.mask = number(port), 0xffff; masked {
+		a.mask = number(mask)
+	}
+	return a, ok
+}
+
+// policyFlows are the allowances of one policy fragment, with their causes.
+type policyFlows struct {
+	hash   flows.Hash
+	allows []allowance
+	causes []flows.Cookie // of each
+}
+
+// view is what the agent's helpers see of its state. It is immutable.
+type view struct {
+	lease    netip.Prefix
+	complete bool                           // policies are the whole table's
+	policies map[flows.GroupID]*policyFlows // by destination
+	local    map[netip.Addr]flowlog.Local   // endpoints
+	present  map[netip.Addr]bool            // addresses of all attached containers
+}
+
+// cause returns the cookie of the policy flow that lets such a connection
+// through.
+func (v *view) cause(from, to flows.GroupID, p flows.Protocol, port uint16) (flows.Cookie, bool) {
+	if flows := v.policies[to]; flows != nil {
+		for i, a := range flows.allows {
+			if a.covers(from, to, p, port) {
+				return flows.causes[i], true
+			}
+		}
+	}
+	return 0, false
+}
+
+// abandoned reports whether an entry of the tracker is of an address that no
+// container has.
+func (v *view) abandoned(e conntrack.Entry) bool {
+	gone := func(a netip.Addr) bool { return v.lease.Contains(a) && !v.present[a] }
+	return gone(e.Source) || gone(e.Destination)
+}
+
+// revoked reports whether no policy allows any longer what one has allowed.
+func (v *view) revoked(e conntrack.Entry) bool {
+	_, allowed := v.cause(e.From, e.To, e.Protocol, e.Port)
+	return v.complete && e.ByPolicy && !allowed
+}
+
+// next returns the view of another table and other ports. What has not changed
+// is shared.
+func (v *view) next(lease netip.Prefix, want desired, ports []ovsdb.Port, endpoints map[string]ovsdb.Port) *view {
+	n := &view{lease: lease, complete: want.complete, policies: map[flows.GroupID]*policyFlows{},
+		local: map[netip.Addr]flowlog.Local{}, present: map[netip.Addr]bool{}}
+	for key, f := range want.fragments {
+		text, isPolicy := strings.CutPrefix(string(key), string(flows.PolicyKey(0))[:len("policy/")])
+		to, err := strconv.ParseUint(text, 10, 16)
+		if !isPolicy || err != nil {
+			continue
+		}
+		old := v.policies[flows.GroupID(to)]
+		if old == nil || old.hash != f.Hash {
+			old = policyFlowsOf(f)
+		}
+		n.policies[flows.GroupID(to)] = old
+	}
+	for _, p := range ports {
+		n.present[p.IP] = true
+	}
+	for container, p := range endpoints {
+		n.local[p.IP] = flowlog.Local{
+			Container: container, App: flows.AppID(p.App), Group: groupOf(want.fragments[flows.EndpointKey(container)]),
+		}
+	}
+	return n
+}
+
+func policyFlowsOf(f flows.Fragment) *policyFlows {
+	p := &policyFlows{hash: f.Hash}
+	for _, flow := range f.Flows {
+		if a, ok := allowanceOf(flow); ok {
+			p.allows, p.causes = append(p.allows, a), append(p.causes, flow.Cookie)
+		}
+	}
+	return p
+}
+
+// leaving returns the addresses that v has and next has not.
+func (v *view) leaving(next *view) []netip.Addr {
+	return slices.DeleteFunc(slices.Collect(maps.Keys(v.present)), func(a netip.Addr) bool { return next.present[a] })
+}
+
+// identity is how table classify gives a container's packets its group.
+var identity = regexp.MustCompile(`load:0x([0-9a-f]+)->NXM_NX_REG0\[0\.\.15\]`)
+
+// groupOf returns the group of an endpoint's fragment, 0 if it has none.
+func groupOf(endpoint flows.Fragment) flows.GroupID {
+	for _, f := range endpoint.Flows {
+		if m := identity.FindStringSubmatch(f.Actions); f.Table == flows.TableClassify && m != nil {
+			n, err := strconv.ParseUint(m[1], 16, 16)
+			if err == nil {
+				return flows.GroupID(n)
+			}
+		}
+	}
+	return 0
+}

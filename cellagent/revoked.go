@@ -1,0 +1,219 @@
+package cellagent
+
+import (
+	"context"
+	"maps"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/weft-sdn/weft/cellagent/conntrack"
+	"github.com/weft-sdn/weft/flows"
+)
+
+const (
+	// singly is how many addresses, or removed flows, are looked up one by one
+	// in the kernel; for more it is asked once for everything.
+	singly = 16
+	// trackerAgain is when the tracker is cleared once more: until the datapath
+	// has caught up with new flows it may still make entries by the old ones.
+	trackerAgain = time.Second
+	// maxRemoved bounds what is remembered of removed flows.
+	maxRemoved = 1024
+)
+
+// tracker deletes what the connection tracker remembers of containers and
+// policies that are gone. It has a goroutine of its own: nothing waits for it,
+// and what fails is tried again. A nil *tracker does nothing.
+type tracker struct {
+	seen  func() *view
+	fault func(error)
+	wake  chan struct{}
+
+	mu   sync.Mutex
+	todo chores
+
+	deleted, failures atomic.Uint64
+}
+
+// TrackerCounters count since the agent's start.
+type TrackerCounters struct {
+	Deleted  uint64 `json:"deleted"`  // entries of containers and policies that are gone
+	Failures uint64 `json:"failures"` // attempts that failed, and were made again
+}
+
+// chores is what is to be cleared. The zero value is nothing.
+type chores struct {
+	addresses map[netip.Addr]bool
+	removed   map[allowance]bool
+	all       bool // whatever is abandoned or revoked
+}
+
+func newTracker(seen func() *view, fault func(error)) *tracker {
+	return &tracker{seen: seen, fault: fault, wake: make(chan struct{}, 1)}
+}
+
+// counters may be called at any time.
+func (t *tracker) counters() TrackerCounters {
+	if t == nil {
+		return TrackerCounters{}
+	}
+	return TrackerCounters{t.deleted.Load(), t.failures.Load()}
+}
+
+// forget has the entries of addresses deleted whose containers left.
+func (t *tracker) forget(addresses []netip.Addr) {
+	c := chores{addresses: map[netip.Addr]bool{}}
+	for _, addr := range addresses {
+		c.addresses[addr] = true
+	}
+	t.add(c)
+}
+
+// revoke has the entries deleted that these flows, which are no longer in the
+// switch, have allowed and no other does.
+func (t *tracker) revoke(removed []flows.Flow) {
+	c := chores{removed: map[allowance]bool{}}
+	for _, f := range removed {
+		if a, ok := allowanceOf(f); ok {
+			c.removed[a] = true
+		}
+	}
+	t.add(c)
+}
+
+// sweep has everything deleted that nothing stands for any longer.
+func (t *tracker) sweep() { t.add(chores{all: true}) }
+
+func (t *tracker) add(c chores) {
+	if t == nil || c.none() {
+		return
+	}
+	t.mu.Lock()
+	t.todo = t.todo.with(c)
+	t.mu.Unlock()
+	select {
+	case t.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (t *tracker) take() chores {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	c := t.todo
+	t.todo = chores{}
+	return c
+}
+
+// run does chores until ctx ends: at once, again after a failure, and once more
+// after a success.
+func (t *tracker) run(ctx context.Context) {
+	var failed, fresh, ripe chores
+	tick := time.NewTicker(trackerAgain)
+	defer tick.Stop()
+	for {
+		var first, second chores
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.wake:
+			first = t.take()
+		case <-tick.C:
+			first, second = failed, ripe.settled(t.seen())
+			failed, fresh, ripe = chores{}, chores{}, fresh
+		}
+		work := first.with(second)
+		if work.none() {
+			continue
+		}
+		n, err := t.clear(work)
+		t.deleted.Add(uint64(n))
+		if t.fault(err); err != nil {
+			t.failures.Add(1)
+			failed = failed.with(work)
+			continue
+		}
+		fresh = fresh.with(first)
+	}
+}
+
+// clear deletes what the chores name and returns how many entries these were.
+func (t *tracker) clear(c chores) (deleted int, err error) {
+	zone, err := conntrack.Open()
+	if err != nil {
+		return 0, err
+	}
+	defer zone.Close()
+	for _, job := range c.jobs(t.seen) {
+		n, err := zone.Delete(job.from, job.doomed)
+		deleted += n
+		if err != nil {
+			return deleted, err
+		}
+	}
+	return deleted, nil
+}
+
+// job is one walk through the tracker.
+type job struct {
+	from   conntrack.Selection
+	doomed func(conntrack.Entry) bool
+}
+
+// jobs returns the walks that the chores take. What is allowed or attached is
+// asked for each entry at its time: it may have become so meanwhile.
+func (c chores) jobs(seen func() *view) (jobs []job) {
+	every := func(conntrack.Entry) bool { return true }
+	revoked := func(e conntrack.Entry) bool { return seen().revoked(e) }
+	if c.all {
+		jobs = append(jobs, job{conntrack.Selection{}, func(e conntrack.Entry) bool { return seen().abandoned(e) || revoked(e) }})
+	}
+	if len(c.addresses) > singly {
+		jobs = append(jobs, job{conntrack.Selection{}, func(e conntrack.Entry) bool { return c.addresses[e.Source] || c.addresses[e.Destination] }})
+	} else {
+		for addr := range c.addresses {
+			jobs = append(jobs, job{conntrack.Selection{Source: addr}, every}, job{conntrack.Selection{Destination: addr}, every})
+		}
+	}
+	switch {
+	case c.all:
+	case len(c.removed) > singly:
+		jobs = append(jobs, job{conntrack.Selection{ByPolicy: true}, revoked})
+	default:
+		for a := range c.removed {
+			from := conntrack.Selection{ByPolicy: true, Protocol: a.protocol}
+			if a.mask == 0xffff {
+				from.Port = a.value
+			}
+			jobs = append(jobs, job{from, func(e conntrack.Entry) bool {
+				return a.covers(e.From, e.To, e.Protocol, e.Port) && revoked(e)
+			}})
+		}
+	}
+	return jobs
+}
+
+func (c chores) none() bool { return len(c.addresses) == 0 && len(c.removed) == 0 && !c.all }
+
+// with joins chores. Beyond a bound, removed flows become a sweep.
+func (c chores) with(other chores) chores {
+	out := chores{addresses: map[netip.Addr]bool{}, removed: map[allowance]bool{}, all: c.all || other.all}
+	for _, part := range []chores{c, other} {
+		maps.Copy(out.addresses, part.addresses)
+		maps.Copy(out.removed, part.removed)
+	}
+	if len(out.removed) > maxRemoved {
+		out.removed, out.all = nil, true
+	}
+	return out
+}
+
+// settled is what is left to do a second time: an address may belong to
+// somebody again, whose entries stay, and a sweep has seen everything.
+func (c chores) settled(now *view) chores {
+	out := chores{removed: c.removed, addresses: maps.Clone(c.addresses)}
+	maps.DeleteFunc(out.addresses, func(a netip.Addr, _ bool) bool { return now.present[a] })
+	return out
+}
