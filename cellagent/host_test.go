@@ -109,6 +109,11 @@ func TestHostFollowsTheCell(t *testing.T) {
 	if err := b.waitReady(second); err == nil || !strings.Contains(err.Error(), "61000/tcp") {
 		t.Errorf("the second container on one host port: %v", err)
 	}
+	tunnels := b.attachMapped("three", 4, "4789:53/udp")
+	if err := b.waitReady(tunnels); err == nil || !strings.Contains(err.Error(), "4789/udp is that of the overlay's tunnels") {
+		t.Errorf("a container on the tunnels' port: %v", err)
+	}
+	b.remove(tunnels)
 	b.remove(name)
 	eventually(t, "the second gets the port when the first goes", func() bool {
 		return strings.Contains(sh(t, "nft list map inet weft tcp_ports"), "61000 : 10.255.1.3 . 9090") && b.port(second).Ready
