@@ -18,10 +18,17 @@ type Limit struct {
 // in 32 bits.
 const MaxLimit = 1<<32*8/1000 - 1
 
-// maxBurst is how long a burst may last at the rate, in seconds: the kernel's
-// queues count time in 32 bits of 64 ns. OVS hands on what of a longer one fits
-// in, which can be next to nothing.
-const maxBurst = 270
+const (
+	// maxBurst is how long a burst may last at the rate, in seconds: the kernel
+	// counts them in 32 bits of 64 ns, OVS takes a kbit for 1024 bits where it
+	// polices, and what does not fit wraps around to next to nothing.
+	maxBurst = 260
+	// minPolice is the least burst from a container, in kbit. A container sends
+	// segments of up to 64 KiB, 524 kbit, for the kernel to cut: one that is
+	// larger than the burst would never pass. minPoliceRate fills it in maxBurst.
+	minPolice     = 1000
+	minPoliceRate = 4
+)
 
 // Limits are those of one container. The zero value limits nothing.
 //
@@ -44,11 +51,17 @@ func (l Limit) String() string {
 	return fmt.Sprintf("%d kbit/s, burst %d kbit", l.RateKbps, l.BurstKb)
 }
 
-// Possible returns the limits as the kernel can keep them: a burst that would
-// last longer than four and a half minutes is cut to that.
-func (l Limits) Possible() Limits { return Limits{In: l.In.possible(), Out: l.Out.possible()} }
+// Possible returns the limits as the kernel can keep them. A burst that would
+// last longer than 260 s at its rate is cut to that. From the container the rate
+// is at least 4 kbit/s and the burst at least 1000 kbit.
+func (l Limits) Possible() Limits {
+	if l.Out.RateKbps != 0 {
+		l.Out.RateKbps, l.Out.BurstKb = max(l.Out.RateKbps, minPoliceRate), max(l.Out.BurstKb, minPolice)
+	}
+	return Limits{In: l.In.cut(), Out: l.Out.cut()}
+}
 
-func (l Limit) possible() Limit {
+func (l Limit) cut() Limit {
 	l.BurstKb = uint32(min(uint64(l.BurstKb), maxBurst*uint64(l.RateKbps)))
 	return l
 }
@@ -64,7 +77,7 @@ const (
 
 // police is what limits the container's sending, for its Interface row.
 func (l Limits) police(iface rfc7047.Row) {
-	if out := l.Out.possible(); out.RateKbps != 0 {
+	if out := l.Possible().Out; out.RateKbps != 0 {
 		iface["ingress_policing_rate"], iface["ingress_policing_burst"] = int(out.RateKbps), int(out.BurstKb)
 	}
 }
@@ -73,7 +86,7 @@ func (l Limits) police(iface rfc7047.Row) {
 // its Port row refers. Those tables have no garbage collection, so that the
 // rows say whose they are, for sweep.
 func (l Limits) shape(port rfc7047.Row, name string) []rfc7047.Operation {
-	in := l.In.possible()
+	in := l.Possible().In
 	if in.RateKbps == 0 {
 		return nil
 	}
