@@ -1,6 +1,7 @@
 package testbed
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/netip"
@@ -52,6 +53,9 @@ func (w *world) newCell(name string, vtep netip.Addr) (*cell, error) {
 	if c.ovs, err = newOVS(w, name, c.in, filepath.Join(c.dir, "ovs")); err != nil {
 		return nil, err
 	}
+	if err := c.addHostAddresses(); err != nil {
+		return nil, err
+	}
 	if err := c.writeAgentConfig(); err != nil {
 		return nil, err
 	}
@@ -59,6 +63,30 @@ func (w *world) newCell(name string, vtep netip.Addr) (*cell, error) {
 }
 
 func (c *cell) path(name string) string { return filepath.Join(c.dir, name) }
+
+// What the cells of every bed open and limit.
+var (
+	dnsAddress  = netip.MustParseAddr("169.254.0.2")
+	hostService = netip.MustParseAddrPort("169.254.0.3:8301")
+	// Others have no limit.
+	outboundLimits = map[string]string{
+		"cell-2": "{rate_per_sec: 5, burst: 10, dry_run: true}",
+		"cell-3": "{rate_per_sec: 5, burst: 10}",
+	}
+)
+
+// addHostAddresses gives the cell the addresses of its services, as BOSH DNS
+// and the like do.
+func (c *cell) addHostAddresses() error {
+	return inNS(c.in, func() error {
+		for _, ip := range []netip.Addr{dnsAddress, hostService.Addr()} {
+			if err := setAddress("lo", netip.PrefixFrom(ip, 32)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
 
 func (c *cell) writeAgentConfig() error {
 	config := fmt.Sprintf(`cell: %[1]s
@@ -73,7 +101,13 @@ subnet_file: %[6]s/subnet.json
 socket: %[6]s/agent.sock
 log_level: debug
 reconcile_interval: 8s
-`, c.name, c.vtep, controllerAddress.Addr(), internalPort, c.w.pki, c.dir, bridgeName)
+dns_servers: [%[8]s]
+host_services: ["tcp %[9]s"]
+no_masquerade: [%[10]s/32]
+outbound_connections: %[11]s
+flow_log: {file: %[12]s}
+`, c.name, c.vtep, controllerAddress.Addr(), internalPort, c.w.pki, c.dir, bridgeName,
+		dnsAddress, hostService, unmaskedAddress, cmp.Or(outboundLimits[c.name], "{rate_per_sec: 0}"), c.flowLog())
 	return os.WriteFile(c.path("weft-agent.yaml"), []byte(config), 0o644)
 }
 

@@ -41,8 +41,10 @@ network: [%[5]s]
 subnet_prefix_length: 24
 vni: 1
 vxlan_port: 4789
+deny_networks: [%[6]s/32]
+group_quarantine: 90s
 log_level: info
-`, externalPort, internalPort, w.pki, w.controllerDir(), overlay)
+`, externalPort, internalPort, w.pki, w.controllerDir(), overlay, deniedAddress)
 	if err := os.MkdirAll(w.controllerDir(), 0o755); err != nil {
 		return err
 	}
@@ -141,6 +143,35 @@ func (b *Bed) Deny(from, to *Container, what string) {
 	body, err := policyBody(from.App, to.App, what)
 	b.must(err)
 	b.applied(b.client.RemovePolicies(background(), []api.PolicyBody{body}, waitApplied))
+}
+
+// LogAccepted switches on the log of accepted connections of the container's
+// app, until the test ends or the function is called that it returns.
+func (b *Bed) LogAccepted(of *Container) (off func()) {
+	b.Helper()
+	set := func(apps ...string) {
+		b.Helper()
+		_, err := b.client.SetLogging(background(), api.Logging{Apps: apps})
+		b.must(err)
+	}
+	set(of.App)
+	b.Cleanup(func() { set() })
+	return func() { set() }
+}
+
+// DeleteApp removes every policy of the container's app, as the platform does
+// when the app is deleted, and returns when every cell concerned has confirmed.
+func (b *Bed) DeleteApp(of *Container) {
+	b.Helper()
+	all, err := b.client.Policies(background(), api.Filter{})
+	b.must(err)
+	var its []api.PolicyBody
+	for _, p := range all.Policies {
+		if p.Source.ID == of.App || p.Destination.ID == of.App {
+			its = append(its, p)
+		}
+	}
+	b.applied(b.client.RemovePolicies(background(), its, waitApplied))
 }
 
 var waitApplied = api.Wait{For: api.WaitApplied, Timeout: 20 * time.Second}

@@ -17,6 +17,10 @@
 //	         └──┬─────────┬───┘ └──┬─────────────┘  ─ ─ ─ ─
 //	netns     cats-1    cats-2   dogs-1             one namespace per container
 //
+// Beside them, "outside" (172.31.0.240) is a host on the underlay that is no
+// cell: where egress leads to and clients of mapped ports come from. Everything
+// with an address is a Station, from which tests send and in which they serve.
+//
 // A test is a short play: run containers, allow, and say who reaches whom. A
 // failing line prints the packet's way through both cells' flow tables, what
 // each agent wants and has, and its status (see Bed.explain).

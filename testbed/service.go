@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 )
 
 // Service answers every byte it receives with the same byte, on one port of a
@@ -15,8 +16,11 @@ type Service struct {
 	closer   io.Closer
 	mu       sync.Mutex // guards the rest
 	received map[netip.Addr]int
-	push     func(to net.Addr, conn net.PacketConn) // UDP: instead of an echo
 	open     []net.Conn
+
+	pushes    atomic.Bool  // instead of answering, send for ever
+	swallow   atomic.Bool  // instead of answering, count
+	swallowed atomic.Int64 // bytes
 }
 
 // Received returns how many packets (UDP) or connections (TCP) have come from
@@ -92,10 +96,30 @@ func (s *Service) accept(l net.Listener) {
 		s.mu.Lock()
 		s.open = append(s.open, conn)
 		s.mu.Unlock()
-		go func() {
-			defer conn.Close()
-			io.Copy(conn, conn) // until either end goes away, which is what some tests do
-		}()
+		go s.echo(conn)
+	}
+}
+
+// echo answers until either end goes away, which is what some tests do.
+func (s *Service) echo(conn net.Conn) {
+	defer conn.Close()
+	buffer := make([]byte, 64<<10)
+	for {
+		n, err := conn.Read(buffer)
+		if err != nil {
+			return
+		}
+		switch {
+		case s.swallow.Load():
+			s.swallowed.Add(int64(n))
+			continue
+		case s.pushes.Load():
+			pushTCP(conn)
+			return
+		}
+		if _, err := conn.Write(buffer[:n]); err != nil {
+			return
+		}
 	}
 }
 
@@ -110,11 +134,8 @@ func (s *Service) answer(conn net.PacketConn) {
 			continue // an ICMP error for something sent earlier
 		}
 		s.count(from)
-		s.mu.Lock()
-		push := s.push
-		s.mu.Unlock()
-		if push != nil {
-			go push(from, conn)
+		if s.pushes.Load() {
+			go pushUDP(from, conn)
 			continue
 		}
 		conn.WriteTo(buffer[:n], from) // a lost answer is the prober's finding

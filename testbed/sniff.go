@@ -85,27 +85,13 @@ const (
 	flagACK = 0x10
 )
 
-// segments returns the flags of the TCP segments that have arrived.
-func (s *Sniffer) segments() []byte {
-	var flags []byte
-	for _, frame := range s.Frames() {
-		if p, ok := decodeIPv4(frame); ok && p.protocol == protocolTCP && len(p.payload) >= 14 {
-			flags = append(flags, p.payload[13])
-		}
-	}
-	return flags
-}
-
-// SynAcks returns how many segments arrived that accept a connection.
-func (s *Sniffer) SynAcks() int { return s.count(flagSYN | flagACK) }
-
-// Resets returns how many segments arrived that end or refuse one.
-func (s *Sniffer) Resets() int { return s.count(flagRST) }
-
-func (s *Sniffer) count(flags byte) int {
+// segments returns how many TCP segments with the flags have arrived from the
+// address.
+func (s *Sniffer) segments(from netip.Addr, flags byte) int {
 	n := 0
-	for _, f := range s.segments() {
-		if f&flags == flags {
+	for _, frame := range s.Frames() {
+		p, ok := decodeIPv4(frame)
+		if ok && p.src.Addr() == from && p.protocol == protocolTCP && len(p.payload) >= 14 && p.payload[13]&flags == flags {
 			n++
 		}
 	}

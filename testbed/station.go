@@ -47,6 +47,9 @@ func (b *Bed) station(id string, ip netip.Addr, in ns.NetNS) *Station {
 // own.
 func (s *Station) At(ip netip.Addr) *Station { return s.bed.station(s.ID, ip, s.in) }
 
+// Port returns the station's address with the port of what.
+func (s *Station) Port(what string) netip.AddrPort { return addressOf(s, what) }
+
 // Do calls f on a thread in the station's network namespace.
 func (s *Station) Do(f func() error) error { return inNS(s.in, f) }
 
@@ -88,6 +91,14 @@ func (s *Station) SendFrame(frame []byte) error {
 // Host returns the cell itself as a station: its own processes, as a health
 // check or a DNS server would be.
 func (c *Cell) Host() *Station { return c.bed.station(c.name, c.vtep, c.in) }
+
+// DNS returns the cell under the address of its DNS server, which its
+// containers may ask.
+func (c *Cell) DNS() *Station { return c.Host().At(dnsAddress) }
+
+// Service returns the cell under the address of tcp/8301, a service that its
+// containers may use.
+func (c *Cell) Service() *Station { return c.Host().At(hostService.Addr()) }
 
 // PinGateway makes the container's neighbour entry for its gateway permanent,
 // so that no ARP of its own comes between a test's frames.

@@ -38,13 +38,10 @@ func (b *Bed) Talk(from, to Party, what string) *Traffic {
 }
 
 // Push opens a connection on which only the server sends, every 20 ms, after
-// one datagram of the client.
+// one byte of the client.
 func (b *Bed) Push(from, to Party, what string) *Traffic {
 	b.Helper()
-	s := to.self().Serve(what)
-	s.mu.Lock()
-	s.push = pushForever
-	s.mu.Unlock()
+	to.self().Serve(what).pushes.Store(true)
 	t := b.connect(from, to, what)
 	_, err := t.conn.Write([]byte{1})
 	b.must(err)
@@ -53,10 +50,19 @@ func (b *Bed) Push(from, to Party, what string) *Traffic {
 	return t
 }
 
-func pushForever(to net.Addr, conn net.PacketConn) {
+func pushUDP(to net.Addr, conn net.PacketConn) {
 	for {
-		if _, err := conn.WriteTo([]byte{1}, to); err != nil {
-			return // the service is closed
+		if _, err := conn.WriteTo([]byte{1}, to); errors.Is(err, net.ErrClosed) {
+			return
+		}
+		time.Sleep(trafficPace)
+	}
+}
+
+func pushTCP(conn net.Conn) {
+	for {
+		if _, err := conn.Write([]byte{1}); err != nil {
+			return
 		}
 		time.Sleep(trafficPace)
 	}
@@ -180,4 +186,52 @@ func (t *Traffic) LostNothing() {
 	if err != nil {
 		t.bed.Fatalf("traffic from %s to %s on %s lost packets: %v", t.from.self().ID, t.to.self().ID, t.what, err)
 	}
+}
+
+// Flood sends datagrams as often as it can, and for at least a second, until
+// the function is called that it returns; that says how often it was.
+func (s *Station) Flood(to Party, what string) (stop func() int) {
+	s.bed.Helper()
+	conn, err := s.dial("udp", netip.AddrPort{}, addressOf(to, what), probeTimeout)
+	s.bed.must(err)
+	start, sent := time.Now(), make(chan int, 1)
+	go func() {
+		n := 0
+		for {
+			switch _, err := conn.Write([]byte("noise")); {
+			case errors.Is(err, net.ErrClosed):
+				sent <- n
+				return
+			case err == nil || errors.Is(err, unix.ECONNREFUSED):
+				n++
+			}
+		}
+	}()
+	return func() int {
+		time.Sleep(time.Until(start.Add(time.Second)))
+		conn.Close()
+		return <-sent
+	}
+}
+
+// Throughput sends to another container's service as fast as TCP can for a few
+// seconds, and returns what arrived, in Mbit/s.
+func (s *Station) Throughput(to Party, what string) float64 {
+	s.bed.Helper()
+	const lasts = 3 * time.Second
+	service := to.self().Serve(what)
+	conn, err := s.dial(protocolOf(what), netip.AddrPort{}, addressOf(to, what), reachLimit)
+	s.bed.must(err)
+	defer conn.Close()
+	service.swallow.Store(true)
+	defer service.swallow.Store(false)
+	before, start := service.swallowed.Load(), time.Now()
+	s.bed.must(conn.SetDeadline(start.Add(lasts)))
+	block := make([]byte, 64<<10)
+	for {
+		if _, err := conn.Write(block); err != nil {
+			break // the time is up
+		}
+	}
+	return float64(service.swallowed.Load()-before) * 8 / 1e6 / time.Since(start).Seconds()
 }

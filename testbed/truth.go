@@ -14,8 +14,6 @@ import (
 // until it times out.
 const atOnce = 24
 
-const denied = TimedOut
-
 // trial is one cell of a truth table.
 type trial struct {
 	from, to *Container
@@ -53,7 +51,7 @@ func (b *Bed) TruthTable(what []string, containers []*Container, allowed func(fr
 	trials := pairs(what, containers)
 	for i := range trials {
 		t := &trials[i]
-		t.want = denied
+		t.want = Refused
 		if allowed(t.from, t.to, t.what) {
 			t.want = Connected
 		}
@@ -95,7 +93,7 @@ func probeAll(trials []trial) {
 		wait.Go(func() {
 			for t := range next {
 				t.got = t.from.Ask(addressOf(t.to, t.what), t.what)
-				if t.got.Outcome == TimedOut && t.want != TimedOut {
+				if t.got.Outcome == TimedOut {
 					t.got = t.from.Ask(addressOf(t.to, t.what), t.what)
 				}
 			}

@@ -67,6 +67,18 @@ func netOutRules(rules flows.EgressRules) []any {
 	return all
 }
 
+// SetEgress changes the container's egress rules in the switch's database, as
+// an operator would, and returns when the agent has done so in the flows.
+func (c *Container) SetEgress(rules string) {
+	c.bed.Helper()
+	text, err := flows.ParseEgressRules(rules)
+	c.bed.must(err)
+	uuid, err := c.Cell.ovs.run("ovs-vsctl", "--bare", "--columns=_uuid", "find", "Interface", "external_ids:weft-container="+c.ID)
+	c.bed.must(err)
+	_, err = c.Cell.ovs.run("ovs-vsctl", "set", "Interface", strings.TrimSpace(uuid), fmt.Sprintf("external_ids:weft-egress=%q", string(text)))
+	c.bed.must(err)
+}
+
 // RunWith is Run for a container of which the runtime wants more.
 func (c *Cell) RunWith(app string, wants Wants) *Container {
 	c.bed.Helper()

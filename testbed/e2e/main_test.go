@@ -10,7 +10,7 @@ import (
 	"github.com/weft-sdn/weft/testbed/lab"
 )
 
-func TestMain(m *testing.M) { os.Exit(lab.RunTests(m, 8*time.Minute)) }
+func TestMain(m *testing.M) { os.Exit(lab.RunTests(m, 12*time.Minute)) }
 
 var start = sync.OnceValues(func() (*testbed.Bed, error) { return testbed.Start(testbed.Options{}) })
 
