@@ -26,7 +26,7 @@ func demo() error {
 		n.sayf("weft-cni has attached cats (%s on cell-1) and dogs (%s on cell-2).", cats.IP, dogs.IP)
 		dogs.Serve(demoPort)
 
-		denied(n, cats, dogs)
+		denied(n, bed, cats, dogs)
 		policy := allowed(n, bed, cats, dogs)
 		identified(n, bed, cats, dogs)
 		provenance(n, bed, policy)
@@ -42,14 +42,19 @@ const demoPort = "tcp/8080"
 
 var demoPolicy = []string{"cats", "dogs", "--protocol", "tcp", "--port", "8080"}
 
-func denied(n *narrator, cats, dogs *testbed.Container) {
+// denied shows what a client and the operators see of a connection that no
+// policy allows.
+func denied(n *narrator, bed *testbed.Bed, cats, dogs *testbed.Container) {
 	n.sayf("Without a policy: cats connects to dogs on %s.", demoPort)
-	start := time.Now()
-	err := cats.Probe(dogs, demoPort)
-	if err == nil {
-		n.Fatalf("cats reaches dogs, although no policy allows it")
-	}
-	n.sayf("Denied: %v, after %d ms.", err, time.Since(start).Milliseconds())
+	var got testbed.Answer
+	line := bed.Cell(2).Provoke(testbed.Event{Verdict: "denied", SourceApp: cats.App, DestinationApp: dogs.App}, func() {
+		if got = cats.Ask(dogs.Port(demoPort), demoPort); got.Outcome != testbed.Refused {
+			n.Fatalf("cats to dogs: %v, although no policy allows it and it should be told so", got)
+		}
+	})
+	n.sayf("Refused: %v, after %.1f ms.", got.Err, float64(got.Took.Microseconds())/1000)
+	n.sayf("The flow log of dogs' cell names both; cats it knows by the packet's group id:")
+	n.sayf("%s", line.Line)
 }
 
 // allowed adds the policy while cats keeps trying, and returns the policy.
@@ -63,6 +68,7 @@ func allowed(n *narrator, bed *testbed.Bed, cats, dogs *testbed.Container) api.P
 				connected <- time.Since(start)
 				return
 			}
+			time.Sleep(10 * time.Millisecond) // a refusal comes at once
 		}
 	}()
 	n.weft(bed, append([]string{"allow-access"}, append(demoPolicy, "--wait")...)...)
@@ -133,10 +139,11 @@ func revoked(n *narrator, bed *testbed.Bed, cats, dogs *testbed.Container) {
 	took := time.Since(start)
 	last := traffic.Stops(2 * time.Second)
 	n.sayf("It stopped: the last answer came %s the command had returned, which took %d ms.", when(last), took.Milliseconds())
-	if err := cats.Probe(dogs, demoPort); err == nil {
-		n.Fatalf("cats still reaches dogs")
+	traffic.Reset(2 * time.Second)
+	if got := cats.Ask(dogs.Port(demoPort), demoPort); got.Outcome != testbed.Refused {
+		n.Fatalf("cats to dogs: %v, want refused", got)
 	}
-	n.sayf("A new connection is denied again.")
+	n.sayf("cats was told (connection reset), and a new connection is refused again.")
 }
 
 func when(after time.Duration) string {

@@ -49,6 +49,7 @@ All answer what they are sent on tcp/8080 and udp/8080. Try:
   cell 2 ovs-vsctl show
   cell 2 weft-agent status --socket $WEFT_TESTBED/cell-2/agent.sock
   capture                                           tunnel packets (^C ends it)
+  tail -f $WEFT_TESTBED/cell-2/flows.log            who was denied on cell-2, and why
   ls $WEFT_TESTBED/log                              everybody's logs
 
 exit ends the sandbox; nothing of it stays.
