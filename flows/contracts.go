@@ -63,7 +63,7 @@ var contracts = []Contract{
 		ID: TableJudge, Name: "judge", File: "judge.go",
 		Question: "Who judges it, and between whom?",
 		Next:     []TableID{TableEgress, TablePolicy, TableOutput, TableDeny},
-		Reads:    []string{class.Name, delivery.Name, source.Name, labelSource.Name},
+		Reads:    []string{origin.Name, class.Name, delivery.Name, source.Name, labelSource.Name},
 		Writes:   []string{source.Name, destination.Name, reason.Name},
 		Why:      "only after destination is it known who judges; policy wants opener and server in their places",
 		Drop:     "a class and delivery that do not go together; cannot happen",

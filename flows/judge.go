@@ -34,11 +34,13 @@ func (b *builder) judge() {
 		{classGlare, deliveryLocal, TablePolicy},
 		{classGlare, deliveryTunnel, TableOutput},
 		{classElsewhere, deliveryLocal, TableOutput}, // the sender's cell has judged
-		{classHost, deliveryLocal, TableOutput},      // the host's rules have judged
-		{classHost, deliveryHost, TableOutput},
 		{classRefusal, deliveryLocal, TableOutput},
 		{classRefusal, deliveryTunnel, TableOutput},
 	} {
 		b.add(at, []term{class.is(way.class).and(delivery.is(way.delivery))}, gotoTable(way.next))
 	}
+	// The host's rules have judged: between the host and a container, and
+	// nobody else.
+	b.add(at, []term{class.is(classHost).and(delivery.is(deliveryLocal)).and(origin.is(originHost))}, gotoTable(TableOutput))
+	b.add(at, []term{class.is(classHost).and(delivery.is(deliveryHost)).and(origin.is(originContainer))}, gotoTable(TableOutput))
 }
