@@ -192,17 +192,14 @@ func (l *Log) complete(ctx context.Context, e *Event) {
 	}
 }
 
-// identify names one end of a packet: by its group id, and if that has no name
-// because it is not one yet, or cannot be asked for, by the container here
-// that has the group.
+// identify names one end of a packet: the container here that has the group,
+// or whoever the group is. A container without group is one whose app has none
+// yet: its group may have come since.
 func identify(group flows.GroupID, app flows.AppID, here Local, isHere bool) (flows.AppID, string) {
-	if !isHere || here.Group != group {
+	if !isHere || group != 0 && here.Group != group {
 		return app, "" // somebody else had the address when the packet was sent
 	}
-	if app == "" {
-		app = here.App
-	}
-	return app, here.Container
+	return here.App, here.Container
 }
 
 // fault tells the agent when what does not work changes: of listening (0) or

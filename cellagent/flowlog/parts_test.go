@@ -199,3 +199,29 @@ func TestFullDiskIsToldAndSurvived(t *testing.T) {
 		}
 	}
 }
+
+// TestIdentityIsOfTheGroup: a packet is of the group that came with it; the
+// container that has its address is named only if it is of that group, or the
+// packet left before its app had one.
+func TestIdentityIsOfTheGroup(t *testing.T) {
+	here := Local{Container: "c1", App: "cats", Group: 101}
+	for _, c := range []struct {
+		group     flows.GroupID
+		named     flows.AppID // by the controller
+		isHere    bool
+		app       flows.AppID
+		container string
+	}{
+		{101, "cats", true, "cats", "c1"},
+		{101, "", true, "cats", "c1"},      // not to be asked
+		{101, "birds", true, "cats", "c1"}, // an old name
+		{0, "", true, "cats", "c1"},        // not yet
+		{102, "dogs", true, "dogs", ""},    // an earlier container's
+		{102, "dogs", false, "dogs", ""},
+		{0, "", false, "", ""},
+	} {
+		if app, container := identify(c.group, c.named, here, c.isHere); app != c.app || container != c.container {
+			t.Errorf("%+v: %q, %q", c, app, container)
+		}
+	}
+}
