@@ -20,17 +20,12 @@ func differ[N int | uint64](got, want N) error {
 func ipv6Frame(from *testbed.Container) []byte {
 	header := make([]byte, 40)
 	header[0], header[6], header[7] = 0x60, 59, 255 // version 6, no next header
-	return append(ethernet(from, 0x86dd), header...)
+	return testbed.Ethernet(flows.GatewayMAC, flows.MACOf(from.IP), testbed.EtherIPv6, header)
 }
 
-// unknownFrame carries an EtherType for local experiments (IEEE 802).
+// unknownFrame carries an EtherType that the overlay does not have.
 func unknownFrame(from *testbed.Container) []byte {
-	return append(ethernet(from, 0x88b5), make([]byte, 46)...)
-}
-
-func ethernet(from *testbed.Container, etherType uint16) []byte {
-	src, dst := flows.MACOf(from.IP), flows.GatewayMAC
-	return append(append(dst[:], src[:]...), byte(etherType>>8), byte(etherType))
+	return testbed.Ethernet(flows.GatewayMAC, flows.MACOf(from.IP), testbed.EtherLocal, make([]byte, 46))
 }
 
 // nth returns the nth address of a lease, 0 to 255.

@@ -74,7 +74,9 @@ func TestDeletedAppIsCut(t *testing.T) {
 		traffic.Stops(time.Second)
 	}
 	arrivals := []*testbed.Sniffer{cats.Sniff(), dogs.Sniff(), near.Sniff()}
-	cats.Detach()
+	if err := cats.Detach(); err != nil {
+		t.Error(err)
+	}
 	time.Sleep(500 * time.Millisecond)
 	for _, s := range arrivals {
 		for _, frame := range s.Frames() {
