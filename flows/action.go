@@ -2,6 +2,7 @@ package flows
 
 import (
 	"fmt"
+	"math/bits"
 	"strconv"
 	"strings"
 
@@ -20,6 +21,9 @@ const backToSender = literal("IN_PORT")
 
 // toHost outputs to the bridge's own port.
 const toHost = literal("LOCAL")
+
+// replyMark sets ReplyMark.
+var replyMark = ovs.Load("0x1", fmt.Sprintf("NXM_NX_PKT_MARK[%d]", bits.TrailingZeros32(ReplyMark)))
 
 // gotoTable continues the pipeline.
 type gotoTable TableID

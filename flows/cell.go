@@ -157,6 +157,11 @@ const DenyOFPort OFPort = 2
 // nothing to containers instead of everything.
 const HostMark = 0x04000000
 
+// ReplyMark is the bit of the packet mark that the bridge sets on containers'
+// packets of connections that the host opened. To the host's own rules all
+// others of a container are its own doing.
+const ReplyMark = 0x08000000
+
 // MAC is an Ethernet address. It is comparable, which net.HardwareAddr is not.
 type MAC [6]byte
 

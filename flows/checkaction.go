@@ -15,7 +15,7 @@ type effects struct {
 // ovsNames gives the names of ovs-fields(7) for those in the text of move and
 // load that are not registers.
 var ovsNames = map[string]string{
-	"NXM_OF_ETH_SRC": "eth_src", "NXM_OF_ETH_DST": "eth_dst", "NXM_OF_IP_DST": "nw_dst",
+	"NXM_OF_ETH_SRC": "eth_src", "NXM_OF_ETH_DST": "eth_dst", "NXM_OF_IP_DST": "nw_dst", "NXM_NX_PKT_MARK": "pkt_mark",
 	"NXM_NX_ARP_SHA": "arp_sha", "NXM_NX_ARP_THA": "arp_tha",
 	"NXM_OF_ARP_SPA": "arp_spa", "NXM_OF_ARP_TPA": "arp_tpa",
 	"NXM_NX_TUN_GBP_ID": "tun_gbp_id", "NXM_NX_TUN_GBP_FLAGS": "tun_gbp_flags", "NXM_NX_TUN_IPV4_DST": "tun_dst",

@@ -92,7 +92,7 @@ var contracts = []Contract{
 		ID: TableOutput, Name: "output", File: "output.go",
 		Question: "Deliver it, and remember the connection.",
 		Reads:    []string{"ct_state", "ip", class.Name, delivery.Name, logged.Name, source.Name, destination.Name, ofport.Name, vtep.Name, "nw_dst"},
-		Writes: []string{"eth_src", "eth_dst", "tun_id", "tun_gbp_id", "tun_gbp_flags", "tun_dst",
+		Writes: []string{"pkt_mark", "eth_src", "eth_dst", "tun_id", "tun_gbp_id", "tun_gbp_flags", "tun_dst",
 			judged.Name, labelSource.Name, labelDestination.Name},
 		Tracks:  []string{"track", "commit"},
 		Outputs: []string{ofport.Name, "tunnel", "LOCAL", "deny"},

@@ -61,7 +61,7 @@ func (b *builder) outputHost() {
 	b.outputs(way(classOriginal, deliveryHost, tracked), remember, deliver)
 	b.outputLogged(classOriginal, deliveryHost, ReasonEgressAccepted, remember, deliver)
 	b.outputs(way(classOriginal, deliveryHost, related), deliver)
-	b.outputs(way(classHost, deliveryHost), deliver)
+	b.outputs(way(classHost, deliveryHost), []ovs.Action{replyMark}, deliver)
 }
 
 // outputTunnel sends to the cell in vtep. What that cell judges leaves an

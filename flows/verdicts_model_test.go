@@ -236,7 +236,7 @@ func toAnotherCell(cell CellState, s sighting, from Endpoint, to Peer) string {
 func toTheOutside(cell CellState, s sighting, from Endpoint) string {
 	switch {
 	case s.state.backward && s.state.judge == judgedHost:
-		return "host"
+		return "as a reply, host"
 	case s.state.backward:
 		return impossible // whoever is outside comes by the host
 	case s.state.related && from.Egress != "":

@@ -198,7 +198,7 @@ func (c *conversation) send(s sighting) string {
 
 // A switch that delivers does not say here what it remembers, and what it logs
 // depends on when a tracker takes UDP for established.
-var leftOut = regexp.MustCompile(`, logged by .*| by (?:in_port|ip|reg).*|^accepted by [^,]*, [^,]*, |(?:remembered|turned)[^,]*, `)
+var leftOut = regexp.MustCompile(`, logged by .*| by (?:in_port|ip|reg).*|^accepted by [^,]*, [^,]*, |(?:remembered|turned|as a reply)[^,]*, `)
 
 func unlogged(verdict string) string {
 	return leftOut.ReplaceAllString(leftOut.ReplaceAllString(verdict, ""), "")

@@ -151,6 +151,8 @@ func (o *outcome) read(action string) {
 		for _, set := range etherSet.FindAllStringSubmatch(action, -1) {
 			o.ether[map[string]int{"src": 0, "dst": 1}[set[1]]] = macOf(set[2])
 		}
+	case action == fmt.Sprintf("set(skb_mark(%#x/%#x))", ReplyMark, ReplyMark):
+		o.parts = append(o.parts, "as a reply")
 	case strings.HasPrefix(action, "set(tunnel("):
 		o.tunnel = action
 	case strings.HasPrefix(action, "ct(commit,"), strings.HasPrefix(action, "ct(force_commit,"):

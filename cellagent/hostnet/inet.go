@@ -26,13 +26,18 @@ func (s State) inetTable() string {
 
 // translation is what changes packets, or keeps them from being tracked.
 func (s State) translation(t *table) {
-	tunnel := fmt.Sprintf("udp dport %d notrack", s.VXLANPort)
-	t.chain("raw_prerouting", "The overlay's own packets: the tracker knows those inside them already.",
+	// These two see every packet of the overlay, a chain costs each of them
+	// more than a rule, and so there is no other that does.
+	t.chain("incoming", "The overlay's own packets are not tracked: the tracker knows those inside them. The host is closed to containers.",
 		base("filter", "prerouting", "raw"),
-		fmt.Sprintf("iifname != %q %s", s.Bridge, tunnel))
-	t.chain("raw_output", "The same on their way out.",
+		fmt.Sprintf("udp dport %d iifname != %q notrack accept", s.VXLANPort, s.Bridge),
+		fmt.Sprintf("iifname %q fib daddr type != unicast goto to_host", s.Bridge))
+	t.chain("outgoing", "The same on their way out. The bridge takes from the host only what is marked.",
 		base("filter", "output", "raw"),
-		fmt.Sprintf("oifname != %q %s", s.Bridge, tunnel))
+		fmt.Sprintf("udp dport %d oifname != %q notrack accept", s.VXLANPort, s.Bridge),
+		fmt.Sprintf("oifname %q goto marked", s.Bridge))
+	t.chain("marked", "With the mark that the bridge wants to see, beside those of others.",
+		fmt.Sprintf("meta mark set meta mark | 0x%08x accept", uint32(flows.HostMark)))
 	dnat := func(p flows.Protocol) string {
 		return fmt.Sprintf(`meta nfproto ipv4 iifname != { "lo", %q } fib daddr type local dnat ip to %v dport map @%s`, s.Bridge, p, portMap(p))
 	}
@@ -52,16 +57,14 @@ func (s State) translation(t *table) {
 }
 
 // fromContainers decides what may leave br-weft: to the host itself only
-// replies and services; to others what the bridge let out.
+// replies, which the bridge marks, and services; to others what the bridge let
+// out.
 func (s State) fromContainers(t *table) {
 	toTunnel := fmt.Sprintf("udp dport %d %s drop", s.VXLANPort, count("forged_tunnel"))
-	t.chain("input", "What is not from br-weft is not ours to judge.",
-		base("filter", "input", "filter"),
-		fmt.Sprintf("iifname %q goto to_host", s.Bridge))
 	rules := []string{
 		"meta nfproto != ipv4 " + count("closed") + " drop",
 		toTunnel,
-		"ct state established,related accept",
+		fmt.Sprintf("meta mark & 0x%08x != 0 accept", uint32(flows.ReplyMark)),
 	}
 	for _, service := range s.Services {
 		rules = append(rules, fmt.Sprintf("ip daddr %v %v dport %d accept", service.Addr, service.Protocol, service.Port))
@@ -97,16 +100,12 @@ func (s State) limitedRules() []string {
 	return append(rules, verdict)
 }
 
-// toContainers decides what may enter br-weft, and marks it, without which the
-// bridge takes nothing from the host.
+// toContainers decides what may be forwarded into br-weft, and marks it.
 func (s State) toContainers(t *table) {
 	t.chain("inward", "Only mapped ports are open from outside, and replies pass.",
-		"ct status dnat accept",
-		"ct state established,related accept",
+		"ct status dnat goto marked",
+		"ct state established,related goto marked",
 		count("closed")+" drop")
-	t.chain("marked", "The bridge takes from the host only what passed these rules.",
-		base("filter", "postrouting", "filter"),
-		fmt.Sprintf("oifname %q meta mark set meta mark | 0x%08x", s.Bridge, uint32(flows.HostMark)))
 }
 
 // mappingCommands make the maps hold exactly the mappings, in one transaction

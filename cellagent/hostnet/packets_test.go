@@ -29,6 +29,8 @@ func TestMappedPortsAloneAreOpen(t *testing.T) {
 		t.Error("what was closed is not counted")
 	}
 	p.expect(p.container, "tcp4", cellIP+":61000", "refused", "mappings are not for containers of the cell")
+	p.expect(p.cell, "tcp4", containerIP+":8080", "silence", "to its rules, what the bridge does not mark is no reply")
+	p.markReplies("8080")
 	p.expect(p.cell, "tcp4", containerIP+":8080", cellIP, "the host reaches its containers, for health checks")
 
 	want.Mappings = nil
@@ -133,11 +135,12 @@ func TestOnlyWhatPassesIsMarked(t *testing.T) {
 	p := newPlace(t)
 	p.echo(p.container, ":8080")
 	p.sh(`nft 'table inet other { counter marked { }; counter kept { }
-		chain early { type filter hook output priority -10; oifname "br-weft" meta mark set 0x00000010; }
+		chain early { type filter hook output priority -10; oifname "br-weft" meta mark set meta mark | 0x00000010; }
 		chain late { type filter hook postrouting priority 10; oifname "br-weft" meta mark & 0x04000000 != 0 counter name marked
 			oifname "br-weft" meta mark & 0x00000010 != 0 counter name kept; }
 	}'`)
 	p.ensure(plain())
+	p.markReplies("8080")
 	p.expect(p.cell, "tcp4", containerIP+":8080", cellIP, "the host reaches its containers")
 	if got := p.sh("nft list counters table inet other"); strings.Contains(got, "packets 0 ") {
 		t.Errorf("packets to br-weft are not marked, or lost the mark of others:\n%s", got)

@@ -209,3 +209,9 @@ func (p *place) count(counter string) uint64 {
 	}
 	return n
 }
+
+// markReplies does what the bridge does with a container's answers to the host.
+func (p *place) markReplies(port string) {
+	p.sh(fmt.Sprintf(`nft 'table netdev switch { chain c { type filter hook ingress device "br-weft" priority 0;
+		tcp sport %s meta mark set %#x; }; }'`, port, uint32(flows.ReplyMark)))
+}
