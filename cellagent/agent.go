@@ -65,6 +65,8 @@ type Agent struct {
 	notices notices
 	counts  Counters
 	applied uint64 // revision that the switch last held entirely
+
+	namelessSince map[string]time.Time // containers whose app has no group id yet
 }
 
 // fault is something that does not work at present.
@@ -99,7 +101,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 		cfg: cfg, log: log.With("cell", cfg.Cell), lifetime: ctx, started: time.Now(),
 		client: api.NewAgentClient(cfg.Controller, tlsConfig), sw: NewSwitch(cfg.OVSOfctl, cfg.ManagementSocket()),
 		events: make(chan func(), 64), backoff: redialFirst, offlineSince: time.Now(),
-		dirty: map[flows.FragmentKey]bool{}, faults: map[string]*fault{},
+		dirty: map[flows.FragmentKey]bool{}, faults: map[string]*fault{}, namelessSince: map[string]time.Time{},
 	}
 	defer a.client.Close()
 	defer a.running.Wait()

@@ -35,6 +35,26 @@ func TestReadyMeansInTheSwitch(t *testing.T) {
 	eventually(t, "the port's number is pinned", func() bool { return b.port("c2").OFPortRequest == port.OFPort })
 }
 
+// TestReadyMeansAnIdentity: a container of an app that has no group id yet is
+// not ready, since all that it sent would be nobody's; after a while it is told
+// why, and it is ready as soon as the id is there.
+func TestReadyMeansAnIdentity(t *testing.T) {
+	b := newBed(t)
+	b.startAgent()
+	b.inStep()
+	name := b.attach("one", "owls", 2)
+	eventually(t, "the start is told what it waits for", func() bool { return strings.Contains(b.port(name).Error, `app "owls"`) })
+	if b.port(name).Ready {
+		t.Error("ready before its app has a group id")
+	}
+	b.controller.change(func() {
+		b.controller.groups["owls"] = 103
+		b.controller.state.Local[0].Group = 103
+	})
+	eventually(t, "it is ready with its id", func() bool { p := b.port(name); return p.Ready && p.Error == "" })
+	b.run("two", "", 3) // without app: isolated, and ready
+}
+
 // TestHelloNamesWhatRuns: after a restart the first message says it all.
 func TestHelloNamesWhatRuns(t *testing.T) {
 	b := newBed(t)

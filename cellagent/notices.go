@@ -13,7 +13,6 @@ import (
 	"syscall"
 
 	"github.com/weft-sdn/weft/api"
-	"github.com/weft-sdn/weft/cellagent/conntrack"
 	"github.com/weft-sdn/weft/cellagent/flowlog"
 	"github.com/weft-sdn/weft/flows"
 	"github.com/weft-sdn/weft/ovsdb"
@@ -48,7 +47,7 @@ func (a *Agent) startNotices() {
 		},
 	})
 	a.spawn(n.reopenOnHangup)
-	if conntrack.Supported() && !a.alone() {
+	if !a.alone() {
 		n.tracker = newTracker(n.seen.Load, func(err error) { fault("conntrack", err) })
 		a.spawn(n.tracker.run)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -89,6 +90,7 @@ func (a *Agent) confirm(ctx context.Context) error {
 			faults = append(faults, ignoreGone(a.db.MarkFailed(ctx, p.Name, reason)))
 		}
 	}
+	maps.DeleteFunc(a.namelessSince, func(container string, _ time.Time) bool { return a.seen.endpoints[container].Name == "" })
 	for _, p := range a.ports {
 		if reason := a.seen.rejected[p.Name]; reason != "" {
 			fail(p, reason)
@@ -100,6 +102,10 @@ func (a *Agent) confirm(ctx context.Context) error {
 		if f, holds := a.held[flows.EndpointKey(p.Container)]; holds && a.admits(f) && a.want.fragments[f.Key].Hash == f.Hash {
 			if reason := a.unmappable(p); reason != "" && !p.Ready {
 				fail(p, reason)
+			} else if reason, waits := a.nameless(p, f); waits {
+				if reason != "" {
+					fail(p, reason)
+				}
 			} else if (!p.Ready || p.Error != "") && a.mapped(p) {
 				faults = append(faults, ignoreGone(a.db.MarkReady(ctx, p.Name)))
 			}
@@ -110,6 +116,25 @@ func (a *Agent) confirm(ctx context.Context) error {
 		}
 	}
 	return errors.Join(faults...)
+}
+
+// nameless reports whether a container has to wait for its app's group id,
+// which follows its first endpoint: without, all that it sends is nobody's and
+// denied. After a while it says so.
+func (a *Agent) nameless(p ovsdb.Port, f flows.Fragment) (reason string, waits bool) {
+	if p.Ready || p.App == "" || groupOf(f) != 0 {
+		delete(a.namelessSince, p.Container)
+		return "", false
+	}
+	since, known := a.namelessSince[p.Container]
+	if !known {
+		since = time.Now()
+		a.namelessSince[p.Container] = since
+	}
+	if time.Since(since) < offlineGrace {
+		return "", true
+	}
+	return fmt.Sprintf("the controller has given app %q no group id yet: `weft groups` shows how many are left, its log why", p.App), true
 }
 
 // hopeless says why an endpoint that the switch does not hold will not be held

@@ -141,6 +141,9 @@ func (t *tracker) run(ctx context.Context) {
 
 // clear deletes what the chores name and returns how many entries these were.
 func (t *tracker) clear(c chores) (deleted int, err error) {
+	if !conntrack.Supported() {
+		return 0, nil // yet: OVS loads its module when it starts, maybe after us
+	}
 	zone, err := conntrack.Open()
 	if err != nil {
 		return 0, err
