@@ -127,6 +127,10 @@ func (c Config) denied(fault func(key string, value any, must string)) []netip.P
 			fault("deny_networks", text, "must be an IPv4 network such as 192.0.2.0/24, without host bits")
 			continue
 		}
+		if network.Bits() == 0 { // a switch forgets a match of no bits, and the cell would never be in step
+			fault("deny_networks", text, "must be longer than /0; for everything use 0.0.0.0/1 and 128.0.0.0/1")
+			continue
+		}
 		networks = append(networks, network)
 	}
 	return networks
