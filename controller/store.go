@@ -45,7 +45,8 @@ type RemovePolicies struct {
 }
 
 // AssignGroups gives group ids to the apps that have none. When they run out,
-// the first apps still get theirs, and the error says so.
+// the first apps still get one, and all those that have one in quarantine get
+// that back; the error names the first app that got none.
 type AssignGroups struct{ Apps []flows.AppID }
 
 // GrantLease gives a cell its overlay subnet, or records its new VTEP.

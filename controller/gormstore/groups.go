@@ -119,6 +119,7 @@ func (w *write) storeGroups() error {
 }
 
 // assignGroups gives group ids to the apps that have none, as far as they go.
+// One that can have its own back gets it, however few there are for the others.
 func (w *write) assignGroups(apps []flows.AppID) error {
 	groups, err := w.groups(apps)
 	if err != nil {
@@ -126,12 +127,14 @@ func (w *write) assignGroups(apps []flows.AppID) error {
 	}
 	var exhausted error
 	for _, app := range apps {
+		if _, has := groups[app]; !has && exhausted != nil {
+			continue
+		}
 		if err := w.allocate(app, groups); err != nil {
 			if api.KindOf(err) != api.ErrExhausted {
 				return err
 			}
 			exhausted = fmt.Errorf("app %q stays isolated: %w", app, err)
-			break
 		}
 	}
 	if err := w.storeGroups(); err != nil {

@@ -58,7 +58,8 @@ func TestAppTakesItsIDBack(t *testing.T) {
 	}
 }
 
-// TestExhaustionTellsOfQuarantine: how many ids wait there, and until when.
+// TestExhaustionTellsOfQuarantine: how many ids wait there, and until when; an
+// app whose own id is among them is none that finds no id.
 func TestExhaustionTellsOfQuarantine(t *testing.T) {
 	o := options()
 	o.MaxGroup = 3
@@ -74,6 +75,10 @@ func TestExhaustionTellsOfQuarantine(t *testing.T) {
 	}
 	if after := load(t, s); groupsText(state(after)) != groupsText(state(before)) || after.Revision != before.Revision {
 		t.Error("the refused request took an id out of quarantine")
+	}
+	_, err = s.Write(t.Context(), controller.AssignGroups{Apps: []flows.AppID{"four", "three", "zero"}})
+	if got := groupsText(state(load(t, s))); !strings.Contains(fmt.Sprint(err), `app "four" stays isolated`) || !strings.Contains(got, "{3 0003 three app 0 }") {
+		t.Errorf("groups %s, %v: want its own back for three, behind an app that finds none", got, err)
 	}
 	do(t, s, controller.ReleaseGroups{Groups: []controller.Freed{{Group: 2, Revision: freed}}})
 	assign(t, s, "four")
