@@ -103,6 +103,7 @@ type Rule struct {
 	From, To GroupID
 	Protocol Protocol
 	Ports    PortRange // destination ports
+	Log      bool      // log connections that it allows, whoever hosts its ends
 }
 
 // CellState is everything that a cell's flow table depends on. The order of

@@ -83,7 +83,7 @@ var contracts = []Contract{
 		Question: "May the source group talk to the destination group?",
 		Next:     []TableID{TableOutput, TableDeny},
 		Reads:    []string{"ct_state", "ct_nw_proto", "ct_tp_dst", "ip", source.Name, destination.Name},
-		Writes:   []string{reason.Name},
+		Writes:   []string{logged.Name, reason.Name},
 		Why:      "every packet in both directions is judged by one flow, so removing it stops both",
 		Drop:     "denied: no policy allows this pair of groups on this protocol and port",
 		Reason:   ReasonPolicy,
@@ -91,7 +91,7 @@ var contracts = []Contract{
 	{
 		ID: TableOutput, Name: "output", File: "output.go",
 		Question: "Deliver it, and remember the connection.",
-		Reads:    []string{"ct_state", "ip", class.Name, delivery.Name, logged.Name, source.Name, destination.Name, ofport.Name, vtep.Name, "nw_dst"},
+		Reads:    []string{"ct_state", "ct_mark", "ip", judged.Name, class.Name, delivery.Name, logged.Name, source.Name, destination.Name, ofport.Name, vtep.Name, "nw_dst"},
 		Writes: []string{"pkt_mark", "eth_src", "eth_dst", "tun_id", "tun_gbp_id", "tun_gbp_flags", "tun_dst",
 			judged.Name, labelSource.Name, labelDestination.Name},
 		Tracks:  []string{"track", "commit"},

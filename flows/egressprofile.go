@@ -18,8 +18,13 @@ const (
 	egressRelated   = 900  // its match excludes those of rules
 )
 
-// MaxEgressRules is how many rules a set can have.
-const MaxEgressRules = 4096
+// What a set can have at most. Containers repeat their set in what an agent
+// reports, and a switch and its cell's agent hold all its flows.
+const (
+	MaxEgressRules = 4096
+	MaxEgressFlows = 16384
+	MaxEgressText  = 128 << 10 // bytes of its canonical text
+)
 
 // EgressFragment compiles what a set of rules allows. It depends on nothing
 // else, so containers with equal sets share it, on every cell. Every flow
@@ -86,6 +91,15 @@ func (b *builder) egressRule(p EgressProfile, place int, priority uint16, r Egre
 // to read as pairs and are looked up once.
 func conjunctionPays(addresses, details int) bool {
 	return addresses*details > max(8, addresses+details+1)
+}
+
+// cost is how many flows the rule compiles to.
+func (r EgressRule) cost() int {
+	addresses, details := len(r.destinations()), len(r.details())
+	if conjunctionPays(addresses, details) {
+		return addresses + details + 1
+	}
+	return addresses * details
 }
 
 // destinations returns what matches the rule's addresses, each alternative as

@@ -68,11 +68,16 @@ func NewEgressRules(rules []EgressRule) (EgressRules, error) {
 		}
 	}
 	slices.SortFunc(rules, compareEgressRules)
-	texts := make([]string, 0, len(rules))
+	texts, flows := make([]string, 0, len(rules)), 0
 	for _, r := range slices.Compact(rules) {
-		texts = append(texts, r.String())
+		texts, flows = append(texts, r.String()), flows+r.cost()
 	}
-	return EgressRules(strings.Join(texts, "; ")), nil
+	text := strings.Join(texts, "; ")
+	if flows > MaxEgressFlows || len(text) > MaxEgressText {
+		return "", fmt.Errorf("%d egress rules, %d bytes, that take %d flows: at most %d bytes and %d flows; networks and whole ranges of ports take few",
+			len(texts), len(text), flows, MaxEgressText, MaxEgressFlows)
+	}
+	return EgressRules(text), nil
 }
 
 // ParseEgressRules reads the text of a set, canonical or not.

@@ -53,7 +53,8 @@ func TestEgressRulesRefused(t *testing.T) {
 	}
 }
 
-// TestEgressRulesAreBounded: a set has a priority for each of its rules.
+// TestEgressRulesAreBounded: a set has a priority for each of its rules, and not
+// more flows than a switch can well hold.
 func TestEgressRulesAreBounded(t *testing.T) {
 	rules := make([]EgressRule, MaxEgressRules+1)
 	for i := range rules {
@@ -73,6 +74,12 @@ func TestEgressRulesAreBounded(t *testing.T) {
 	}
 	if len(seen) != MaxEgressRules+1 || !seen[egressFirstRule-MaxEgressRules+1] {
 		t.Errorf("%d priorities", len(seen))
+	}
+	for i := range rules {
+		rules[i].First, rules[i].Last = netip.MustParseAddr("0.0.0.1"), netip.AddrFrom4([4]byte{255, 255, byte(i >> 8), byte(i)})
+	}
+	if _, err := NewEgressRules(rules[1:]); err == nil || !strings.Contains(err.Error(), "at most 131072 bytes and 16384 flows") {
+		t.Errorf("too many flows: %v", err)
 	}
 }
 

@@ -76,10 +76,11 @@ func (b *builder) outputTunnel(vni VNI) {
 }
 
 // outputLogged is the flow for the first packet of a connection that is to be
-// logged: the host gets a copy.
+// logged: the host gets a copy. The kernel calls a connection new until it is
+// answered; that it is known tells its mark.
 func (b *builder) outputLogged(c, d uint32, why Reason, then ...[]ovs.Action) {
 	b.add(stage{TableOutput, outputLogged, BaseCookie(TableOutput)},
-		[]term{opening, isIP, class.is(c).and(delivery.is(d)).and(logged.is(1))},
+		[]term{opening, judged.is(judgedNot), isIP, class.is(c).and(delivery.is(d)).and(logged.is(1))},
 		slices.Concat(notice(source, destination, why), slices.Concat(then...))...)
 }
 

@@ -34,7 +34,12 @@ func (b *builder) policies(to term, pair []Rule) {
 		for _, s := range segments(rules) {
 			at := stage{TablePolicy, policyAllow, cookieOf(s.policies)}
 			for ports := range s.ports.masked() {
-				b.add(at, []term{tracked, originalTuple(rules[0].Protocol, ports), from, to}, allow)
+				match := []term{tracked, originalTuple(rules[0].Protocol, ports), from, to}
+				if s.log {
+					b.add(at, match, logged.set(1), allow)
+				} else {
+					b.add(at, match, allow)
+				}
 			}
 		}
 	}

@@ -14,6 +14,7 @@ type maskedPort struct{ value, mask uint16 }
 type segment struct {
 	ports    PortRange
 	policies []PolicyID // ascending, each once
+	log      bool       // one of them says so
 }
 
 // segments splits the rules of one source, destination and protocol into
@@ -21,7 +22,7 @@ type segment struct {
 // number of policies may cover a port.
 func segments(rules []Rule) []segment {
 	if len(rules) == 1 {
-		return []segment{{rules[0].Ports, []PolicyID{rules[0].Policy}}}
+		return []segment{{rules[0].Ports, []PolicyID{rules[0].Policy}, rules[0].Log}}
 	}
 	edges := make([]uint32, 0, 2*len(rules)) // uint32: the edge after 65535
 	for _, r := range rules {
@@ -32,15 +33,16 @@ func segments(rules []Rule) []segment {
 	var out []segment
 	for i := range len(edges) - 1 {
 		ports := PortRange{uint16(edges[i]), uint16(edges[i+1] - 1)}
-		var covering []PolicyID
+		s := segment{ports: ports}
 		for _, r := range rules {
 			if r.Ports.First <= ports.First && ports.Last <= r.Ports.Last {
-				covering = append(covering, r.Policy)
+				s.policies, s.log = append(s.policies, r.Policy), s.log || r.Log
 			}
 		}
-		if len(covering) > 0 {
-			slices.Sort(covering)
-			out = append(out, segment{ports, slices.Compact(covering)})
+		if len(s.policies) > 0 {
+			slices.Sort(s.policies)
+			s.policies = slices.Compact(s.policies)
+			out = append(out, s)
 		}
 	}
 	return out
