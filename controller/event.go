@@ -85,7 +85,7 @@ type Overlay struct {
 	VNI          flows.VNI      // 1 to 2^24-1
 	VXLANPort    uint16         // UDP
 	Deny         []netip.Prefix // IPv4 networks that no egress rule opens
-	Quarantine   time.Duration  // of freed group ids, from 0
+	Quarantine   time.Duration  // of freed group ids when no switch knows them, from 0
 }
 
 // Dirty is what an event changed in one cell's table.

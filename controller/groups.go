@@ -85,15 +85,12 @@ func (s *State) hostsOf(group flows.GroupID) map[flows.CellID]int {
 	return s.hosts[app]
 }
 
-// Unused lists at most most group ids that no policy names and no endpoint
-// has, as far as this State knows: whether it knows the endpoints of every cell
-// is for the caller to say. Those in quarantine are not among them.
-func (s *State) Unused(most int) []flows.GroupID {
+// Unused lists the group ids that no policy names and no endpoint has, as far
+// as this State knows: whether it knows the endpoints of every cell is for the
+// caller to say. Those in quarantine are not among them.
+func (s *State) Unused() []flows.GroupID {
 	var unused []flows.GroupID
 	for app, group := range s.groups {
-		if len(unused) == most {
-			break
-		}
 		if s.named[group] == 0 && len(s.hosts[app]) == 0 {
 			unused = append(unused, group)
 		}
@@ -103,8 +100,8 @@ func (s *State) Unused(most int) []flows.GroupID {
 }
 
 // Releasable lists at most most group ids whose quarantine may end at now:
-// they were freed long enough ago, and every switch holds a table of held or
-// later, which does not know them. Ids that are needed again are not among them.
+// every switch has held a table of held or later, which does not know them, for
+// long enough. Ids that are needed again are not among them.
 func (s *State) Releasable(held api.Revision, now time.Time, most int) []Freed {
 	var list []Freed
 	for group, q := range s.freed {

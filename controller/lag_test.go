@@ -135,7 +135,7 @@ func TestNoSwitchKnowsAnIDAsAnothers(t *testing.T) {
 		for range 400 {
 			cells[random.IntN(len(cells))].step(random)
 			if random.IntN(4) == 0 {
-				b.tidy(over)
+				b.tick(over)
 			}
 			groups, err := b.Groups(b.limit())
 			if err != nil {

@@ -12,12 +12,20 @@ import (
 	"github.com/weft-sdn/weft/flows"
 )
 
-// tidy frees and releases what can be, d from now.
-func (b *bench) tidy(d time.Duration) {
+// tick looks once, d after the last time, at what can be freed and released.
+func (b *bench) tick(d time.Duration) {
 	b.Helper()
-	if err := b.Tidy(b.limit(), time.Now().Add(d)); err != nil {
+	b.ahead += d
+	if err := b.keeper.Tidy(b.limit(), time.Now().Add(b.ahead)); err != nil {
 		b.Fatal(err)
 	}
+}
+
+// tidy frees and releases what can be, when d goes by and nothing happens.
+func (b *bench) tidy(d time.Duration) {
+	b.Helper()
+	b.tick(0)
+	b.tick(d)
 }
 
 // group describes an app's id, "" for none: "3", "3 quarantined".
@@ -157,12 +165,51 @@ func TestHeldBackCell(t *testing.T) {
 				t.Fatalf("the new app has id %q, which cell-2 still knows as the old app's", got)
 			}
 			letGo()
-			b.tidy(over)
-			b.is("old", "", "after the cell has caught up")
+			b.tidy(4 * time.Minute)
+			b.is("old", id+" quarantined", "four minutes after the cell has caught up")
+			b.tidy(2 * time.Minute)
+			b.is("old", "", "six minutes after the cell has caught up")
 			b.allow("stays", "newer", 80)
 			b.is("newer", id, "after the cell has caught up")
 		})
 	}
+}
+
+// TestNewCellHoldsBack: a cell that joins during the quarantine counts as well,
+// until its switch is in step.
+func TestNewCellHoldsBack(t *testing.T) {
+	b := start(t)
+	_, two, id := leftBy(b)
+	two.next()
+	two.ack()
+	b.tidy(0)
+	b.tidy(4 * time.Minute)
+	three := b.cellNumber(3)
+	b.tick(2 * time.Minute)
+	b.is("old", id+" quarantined", "with a new cell of which nothing is known")
+	three.ack()
+	b.tick(0)
+	b.is("old", "", "when that is in step")
+}
+
+// TestQuickRestartFreesNothing: an app whose containers are back by the next look
+// keeps its id; one that is gone at two looks in a row does not.
+func TestQuickRestartFreesNothing(t *testing.T) {
+	b := start(t)
+	_, two, id := leftBy(b)
+	b.tick(0)
+	b.is("old", id, "gone for a moment")
+	if err := two.report([]api.Endpoint{on(2, 2, "old")}); err != nil {
+		t.Fatal(err)
+	}
+	b.tick(0)
+	if err := two.report(nil, "c2"); err != nil {
+		t.Fatal(err)
+	}
+	b.tick(0)
+	b.is("old", id, "gone for a moment, again")
+	b.tick(0)
+	b.is("old", id+" quarantined", "gone at two looks in a row")
 }
 
 // TestAwayCellBlocksFreeing: of a cell that is away nobody knows what runs

@@ -142,7 +142,7 @@ func (s *script) groups(rest string) string {
 	for _, g := range s.state.Groups() {
 		fmt.Fprintf(&out, "%d %s %s\n", g.Group, g.App, g.State)
 	}
-	fmt.Fprintf(&out, "unused %v\n", s.state.Unused(10))
+	fmt.Fprintf(&out, "unused %v\n", s.state.Unused())
 	now := scriptStart.Add(time.Duration(s.number(arg["minutes"])) * time.Minute)
 	fmt.Fprintf(&out, "releasable %v\n", s.state.Releasable(api.Revision(s.number(arg["held"])), now, 10))
 	return strings.ReplaceAll(out.String(), " \n", "\n")

@@ -31,9 +31,11 @@ func overlay() controller.Overlay {
 type bench struct {
 	*testing.T
 	*controller.Controller
-	path  string
-	store *gormstore.Store
-	stop  func()
+	path   string
+	store  *gormstore.Store
+	keeper *controller.Keeper
+	ahead  time.Duration // of the clock, for keeper
+	stop   func()
 }
 
 func start(t *testing.T) *bench {
@@ -57,6 +59,7 @@ func (b *bench) restart(options gormstore.Options) {
 	if b.Controller, err = controller.New(b.Context(), b.store, overlay(), options.Log); err != nil {
 		b.Fatal(err)
 	}
+	b.keeper = controller.NewKeeper(b.Controller)
 	ctx, cancel := context.WithCancel(context.Background())
 	done, control := make(chan error), b.Controller
 	go func() { done <- control.Run(ctx) }()

@@ -31,8 +31,9 @@ type Config struct {
 	DenyNetworks   []string     // deny_networks: networks that no egress rule opens, CIDR
 	LogLevel       string       // log_level: debug, info, warn or error
 
-	// GroupQuarantine (group_quarantine) is how long a freed group id waits at
-	// least before another app can have it. From 0.
+	// GroupQuarantine (group_quarantine) is how long a freed group id still
+	// waits when every switch has confirmed that it no longer knows it, before
+	// another app can have it. From 0.
 	GroupQuarantine time.Duration
 }
 

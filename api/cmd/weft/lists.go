@@ -217,9 +217,10 @@ func newGroups(c *cli) *cobra.Command {
 the spelling of ovs-ofctl.
 
 An id that no policy names and no container has is freed and quarantined: its
-app can have it back, but nobody else can before the time shown, nor before every
-cell has confirmed that its switch no longer knows it. A cell that is away holds
-that up: weft cells shows it.`,
+app can have it back, but nobody else can until every cell has confirmed that
+its switch no longer knows it, and group_quarantine (5m) has gone by since. The
+time shown is the earliest. A cell that is away holds that up: weft cells shows
+it.`,
 		Example: `  weft groups`,
 		Args:    cobra.NoArgs,
 		RunE:    l.run(c),
