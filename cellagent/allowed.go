@@ -85,7 +85,7 @@ func (v *view) cause(from, to flows.GroupID, p flows.Protocol, port uint16) (flo
 // container has.
 func (v *view) abandoned(e conntrack.Entry) bool {
 	gone := func(a netip.Addr) bool { return v.lease.Contains(a) && !v.present[a] }
-	return gone(e.Source) || gone(e.Destination)
+	return gone(e.Source) || gone(e.Destination) || gone(e.Answerer.Addr())
 }
 
 // revoked reports whether no policy allows any longer what one has allowed.

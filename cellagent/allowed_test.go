@@ -101,14 +101,14 @@ func TestChoresSpareWhatIsAllowed(t *testing.T) {
 		"nobody's":       {late, true, true},
 		"attached later": {conntrack.Entry{Source: netip.MustParseAddr("10.255.1.3"), Destination: netip.MustParseAddr("10.255.2.9")}, false, false},
 	}
-	few := newTracker(func() *view { return now }, nil)
+	few := newTracker(func() *view { return now }, always, nil)
 	few.revoke(removed)
-	many := newTracker(few.seen, nil)
+	many := newTracker(few.seen, always, nil)
 	for port := range uint16(3 * singly) {
 		many.revoke([]flows.Flow{{Table: flows.TablePolicy, Match: strings.Replace("ct_nw_proto=6,ct_tp_dst=N,reg0=0x66,reg1=0x65", "N", string(rune('1'+port%9))+string(rune('0'+port/9)), 1)}})
 	}
 	many.revoke(removed)
-	sweep := newTracker(few.seen, nil)
+	sweep := newTracker(few.seen, always, nil)
 	sweep.sweep()
 	doomed := func(k *tracker, e conntrack.Entry) bool {
 		return slices.ContainsFunc(k.todo.jobs(k.seen), func(j job) bool { return j.from.Selects(e) && j.doomed(e) })
@@ -144,7 +144,7 @@ func TestSecondPassSparesNewOwners(t *testing.T) {
 	if left.all || len(left.addresses) != 1 || !left.addresses[free] || len(c.addresses) != 2 {
 		t.Errorf("left %+v of %+v", left, c)
 	}
-	k := newTracker(nil, nil)
+	k := newTracker(nil, always, nil)
 	for i := range 2 * maxRemoved {
 		k.add(chores{removed: map[allowance]bool{{value: uint16(i)}: true}})
 	}

@@ -88,6 +88,7 @@ func (a *Agent) hostDone(pass hostPass) {
 	if h.failed = a.fault("host network", pass.err); h.failed {
 		return
 	}
+	a.notices.tracker.remap(pass.want.Mappings, len(pass.changed) > 0)
 	h.on, h.off, h.mappings = true, "", pass.want.Mappings
 	if pass.all {
 		h.checked = time.Now()

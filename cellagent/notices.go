@@ -13,6 +13,7 @@ import (
 	"syscall"
 
 	"github.com/weft-sdn/weft/api"
+	"github.com/weft-sdn/weft/cellagent/conntrack"
 	"github.com/weft-sdn/weft/cellagent/flowlog"
 	"github.com/weft-sdn/weft/flows"
 	"github.com/weft-sdn/weft/ovsdb"
@@ -22,7 +23,7 @@ import (
 // what clears the connection tracker. They see its state as it publishes it.
 type notices struct {
 	log     *flowlog.Log
-	tracker *tracker // nil where there is nothing to clear
+	tracker *tracker
 	seen    atomic.Pointer[view]
 
 	hash  flows.Hash   // of the table in seen
@@ -47,10 +48,9 @@ func (a *Agent) startNotices() {
 		},
 	})
 	a.spawn(n.reopenOnHangup)
-	if !a.alone() {
-		n.tracker = newTracker(n.seen.Load, func(err error) { fault("conntrack", err) })
-		a.spawn(n.tracker.run)
-	}
+	overlay := func() bool { return !a.alone() && conntrack.Supported() }
+	n.tracker = newTracker(n.seen.Load, overlay, func(err error) { fault("conntrack", err) })
+	a.spawn(n.tracker.run)
 }
 
 // reopenOnHangup is for whoever rotates the log: SIGHUP opens the file anew.

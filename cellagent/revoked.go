@@ -23,13 +23,16 @@ const (
 	maxRemoved = 1024
 )
 
-// tracker deletes what the connection tracker remembers of containers and
-// policies that are gone. It has a goroutine of its own: nothing waits for it,
+// tracker deletes what the connection tracker remembers of containers, policies
+// and port mappings that are gone. It has a goroutine of its own: nothing waits for it,
 // and what fails is tried again. A nil *tracker does nothing.
 type tracker struct {
-	seen  func() *view
-	fault func(error)
-	wake  chan struct{}
+	seen    func() *view
+	overlay func() bool // the kernel tracks the connections of the overlay
+	fault   func(error)
+	wake    chan struct{}
+
+	mapped atomic.Pointer[mappedPorts] // nil before the host's rules were made
 
 	mu   sync.Mutex
 	todo chores
@@ -39,7 +42,7 @@ type tracker struct {
 
 // TrackerCounters count since the agent's start.
 type TrackerCounters struct {
-	Deleted  uint64 `json:"deleted"`  // entries of containers and policies that are gone
+	Deleted  uint64 `json:"deleted"`  // entries of containers, policies and port mappings that are gone
 	Failures uint64 `json:"failures"` // attempts that failed, and were made again
 }
 
@@ -48,10 +51,12 @@ type chores struct {
 	addresses map[netip.Addr]bool
 	removed   map[allowance]bool
 	all       bool // whatever is abandoned or revoked
+	ports     map[mappedPort]bool
+	host      bool // of what the host routes, whatever is abandoned or stray
 }
 
-func newTracker(seen func() *view, fault func(error)) *tracker {
-	return &tracker{seen: seen, fault: fault, wake: make(chan struct{}, 1)}
+func newTracker(seen func() *view, overlay func() bool, fault func(error)) *tracker {
+	return &tracker{seen: seen, overlay: overlay, fault: fault, wake: make(chan struct{}, 1)}
 }
 
 // counters may be called at any time.
@@ -141,15 +146,19 @@ func (t *tracker) run(ctx context.Context) {
 
 // clear deletes what the chores name and returns how many entries these were.
 func (t *tracker) clear(c chores) (deleted int, err error) {
-	if !conntrack.Supported() {
-		return 0, nil // yet: OVS loads its module when it starts, maybe after us
+	jobs, err := t.hostJobs(c)
+	if t.overlay() { // OVS loads its module when it starts, maybe after us
+		jobs = append(jobs, c.jobs(t.seen)...)
+	}
+	if err != nil || len(jobs) == 0 {
+		return 0, err
 	}
 	zone, err := conntrack.Open()
 	if err != nil {
 		return 0, err
 	}
 	defer zone.Close()
-	for _, job := range c.jobs(t.seen) {
+	for _, job := range jobs {
 		n, err := zone.Delete(job.from, job.doomed)
 		deleted += n
 		if err != nil {
@@ -165,28 +174,31 @@ type job struct {
 	doomed func(conntrack.Entry) bool
 }
 
-// jobs returns the walks that the chores take. What is allowed or attached is
+// jobs returns the walks through the overlay's connections. What is allowed or attached is
 // asked for each entry at its time: it may have become so meanwhile.
 func (c chores) jobs(seen func() *view) (jobs []job) {
+	from := conntrack.Selection{Zone: flows.ZoneOverlay}
 	every := func(conntrack.Entry) bool { return true }
 	revoked := func(e conntrack.Entry) bool { return seen().revoked(e) }
 	if c.all {
-		jobs = append(jobs, job{conntrack.Selection{}, func(e conntrack.Entry) bool { return seen().abandoned(e) || revoked(e) }})
+		jobs = append(jobs, job{from, func(e conntrack.Entry) bool { return seen().abandoned(e) || revoked(e) }})
 	}
 	if len(c.addresses) > singly {
-		jobs = append(jobs, job{conntrack.Selection{}, func(e conntrack.Entry) bool { return c.addresses[e.Source] || c.addresses[e.Destination] }})
+		jobs = append(jobs, job{from, c.concerns})
 	} else {
 		for addr := range c.addresses {
-			jobs = append(jobs, job{conntrack.Selection{Source: addr}, every}, job{conntrack.Selection{Destination: addr}, every})
+			jobs = append(jobs, job{conntrack.Selection{Zone: flows.ZoneOverlay, Source: addr}, every},
+				job{conntrack.Selection{Zone: flows.ZoneOverlay, Destination: addr}, every})
 		}
 	}
 	switch {
 	case c.all:
 	case len(c.removed) > singly:
-		jobs = append(jobs, job{conntrack.Selection{ByPolicy: true}, revoked})
+		from.ByPolicy = true
+		jobs = append(jobs, job{from, revoked})
 	default:
 		for a := range c.removed {
-			from := conntrack.Selection{ByPolicy: true, Protocol: a.protocol}
+			from := conntrack.Selection{Zone: flows.ZoneOverlay, ByPolicy: true, Protocol: a.protocol}
 			if a.mask == 0xffff {
 				from.Port = a.value
 			}
@@ -198,14 +210,23 @@ func (c chores) jobs(seen func() *view) (jobs []job) {
 	return jobs
 }
 
-func (c chores) none() bool { return len(c.addresses) == 0 && len(c.removed) == 0 && !c.all }
+// concerns reports whether an entry is of one of the addresses.
+func (c chores) concerns(e conntrack.Entry) bool {
+	return c.addresses[e.Source] || c.addresses[e.Destination] || c.addresses[e.Answerer.Addr()]
+}
+
+func (c chores) none() bool {
+	return len(c.addresses) == 0 && len(c.removed) == 0 && len(c.ports) == 0 && !c.all && !c.host
+}
 
 // with joins chores. Beyond a bound, removed flows become a sweep.
 func (c chores) with(other chores) chores {
-	out := chores{addresses: map[netip.Addr]bool{}, removed: map[allowance]bool{}, all: c.all || other.all}
+	out := chores{addresses: map[netip.Addr]bool{}, removed: map[allowance]bool{}, ports: map[mappedPort]bool{},
+		all: c.all || other.all, host: c.host || other.host}
 	for _, part := range []chores{c, other} {
 		maps.Copy(out.addresses, part.addresses)
 		maps.Copy(out.removed, part.removed)
+		maps.Copy(out.ports, part.ports)
 	}
 	if len(out.removed) > maxRemoved {
 		out.removed, out.all = nil, true
@@ -216,7 +237,7 @@ func (c chores) with(other chores) chores {
 // settled is what is left to do a second time: an address may belong to
 // somebody again, whose entries stay, and a sweep has seen everything.
 func (c chores) settled(now *view) chores {
-	out := chores{removed: c.removed, addresses: maps.Clone(c.addresses)}
+	out := chores{removed: c.removed, ports: c.ports, addresses: maps.Clone(c.addresses)}
 	maps.DeleteFunc(out.addresses, func(a netip.Addr, _ bool) bool { return now.present[a] })
 	return out
 }

@@ -39,6 +39,8 @@ func inNamespace(t *testing.T) bool {
 	return false
 }
 
+func always() bool { return true }
+
 // entries are the kernel's, by source port.
 type entries struct {
 	*testing.T
@@ -99,7 +101,7 @@ func TestTrackerForgets(t *testing.T) {
 	allowed := tableOf(rule(7, flows.UDP, 53, 53))
 	var seen atomic.Pointer[view]
 	seen.Store(viewOf(t, &view{}, allowed))
-	tracker := newTracker(seen.Load, func(err error) {
+	tracker := newTracker(seen.Load, always, func(err error) {
 		if err != nil {
 			t.Error(err)
 		}

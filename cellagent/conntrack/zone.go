@@ -20,15 +20,26 @@ import (
 type Entry struct {
 	Source, Destination netip.Addr
 	Protocol            flows.Protocol
-	Port                uint16        // destination port; 0 for protocols without
-	ByPolicy            bool          // this cell judged it, by policy
-	From, To            flows.GroupID // of a judged one: the opener's and the server's
+	Port                uint16         // destination port; 0 for protocols without
+	Answerer            netip.AddrPort // who answers: the destination, unless it was translated
+	ByPolicy            bool           // this cell judged it, by policy
+	From, To            flows.GroupID  // of a judged one: the opener's and the server's
 }
 
-// Selection says which entries to look at, so that the kernel need not hand
-// out all of them. Zero fields mean any.
+// Translated reports whether the connection leads elsewhere than its opener
+// thinks.
+func (e Entry) Translated() bool { return e.Answerer.Addr() != e.Destination }
+
+// HostZone is where the connections are tracked that the host routes. It has
+// those of the overlay's only with what is outside.
+const HostZone = 0
+
+// Selection says which entries of one zone to look at, so that the kernel need
+// not hand out all of them. Zero fields but Zone mean any.
 type Selection struct {
+	Zone                uint16
 	Source, Destination netip.Addr
+	Answerer            netip.Addr
 	Protocol            flows.Protocol
 	Port                uint16 // only with Protocol
 	ByPolicy            bool
@@ -87,13 +98,15 @@ func (z *Zone) Delete(from Selection, doomed func(Entry) bool) (deleted int, err
 	if err != nil {
 		return 0, fmt.Errorf("conntrack: list: %w", err)
 	}
+	var unread error // somebody's unusual entry must not keep the others
 	for _, answer := range answers {
 		var decoded ctnetlink.Event
 		if err := decoded.Unmarshal(answer); err != nil {
-			return deleted, fmt.Errorf("conntrack: list: %w", err)
+			unread = fmt.Errorf("conntrack: list: %w", err)
+			continue
 		}
 		// Kernels before 6.8 list all zones.
-		if f := decoded.Flow; f == nil || f.Zone != flows.ZoneOverlay || !from.Selects(entryOf(f)) || !doomed(entryOf(f)) {
+		if f := decoded.Flow; f == nil || f.Zone != from.Zone || !from.Selects(entryOf(f)) || !doomed(entryOf(f)) {
 			continue
 		}
 		f := decoded.Flow
@@ -105,13 +118,14 @@ func (z *Zone) Delete(from Selection, doomed func(Entry) bool) (deleted int, err
 			deleted++
 		}
 	}
-	return deleted, nil
+	return deleted, unread
 }
 
 func entryOf(f *ctnetlink.Flow) Entry {
 	e := Entry{
 		Source: f.TupleOrig.IP.SourceAddress, Destination: f.TupleOrig.IP.DestinationAddress,
 		Protocol: flows.Protocol(f.TupleOrig.Proto.Protocol), Port: f.TupleOrig.Proto.DestinationPort,
+		Answerer: netip.AddrPortFrom(f.TupleReply.IP.SourceAddress, f.TupleReply.Proto.SourcePort),
 		ByPolicy: f.Mark&judgedMask == judgedByPolicy,
 	}
 	if len(f.Labels) >= 4 {
@@ -126,17 +140,18 @@ func entryOf(f *ctnetlink.Flow) Entry {
 // select leave it to us.
 func (s Selection) Selects(e Entry) bool {
 	return (!s.Source.IsValid() || s.Source == e.Source) && (!s.Destination.IsValid() || s.Destination == e.Destination) &&
+		(!s.Answerer.IsValid() || s.Answerer == e.Answerer.Addr()) &&
 		(s.Protocol == 0 || s.Protocol == e.Protocol) && (s.Port == 0 || s.Port == e.Port) && (!s.ByPolicy || e.ByPolicy)
 }
 
 // Attributes of ctnetlink, of linux/netfilter/nfnetlink_conntrack.h.
 const (
-	ctTupleOrig, ctMark, ctZone, ctMarkMask, ctFilter = 1, 8, 18, 21, 25
+	ctTupleOrig, ctTupleReply, ctMark, ctZone, ctMarkMask, ctFilter = 1, 2, 8, 18, 21, 25
 
-	tupleIP, tupleProto, tupleZone = 1, 2, 3
-	ipSource, ipDestination        = 1, 2
-	protoNumber, protoPort         = 1, 3
-	filterOriginal                 = 1
+	tupleIP, tupleProto         = 1, 2
+	ipSource, ipDestination     = 1, 2
+	protoNumber, protoPort      = 1, 3
+	filterOriginal, filterReply = 1, 2
 
 	bySource, byDestination, byProtocol, byPort = 1 << 0, 1 << 1, 1 << 3, 1 << 5
 )
@@ -144,7 +159,7 @@ const (
 // request asks the kernel for the selected entries. Fields of the tuple are
 // matched since Linux 5.8; older ones list more.
 func (s Selection) request() (netlink.Message, error) {
-	attributes := []netfilter.Attribute{{Type: ctZone, Data: netfilter.Uint16Bytes(flows.ZoneOverlay)}}
+	attributes := []netfilter.Attribute{{Type: ctZone, Data: netfilter.Uint16Bytes(s.Zone)}}
 	if s.ByPolicy {
 		attributes = append(attributes,
 			netfilter.Attribute{Type: ctMark, Data: netfilter.Uint32Bytes(judgedByPolicy)},
@@ -168,17 +183,22 @@ func (s Selection) request() (netlink.Message, error) {
 		by |= byPort
 		proto = append(proto, netfilter.Attribute{Type: protoPort, Data: netfilter.Uint16Bytes(s.Port)})
 	}
+	var filter []netfilter.Attribute
+	match := func(tuple, flags uint16, by uint32, parts ...netfilter.Attribute) {
+		parts = slices.DeleteFunc(parts, func(a netfilter.Attribute) bool { return len(a.Children) == 0 })
+		attributes = append(attributes, netfilter.Attribute{Type: tuple, Nested: true, Children: parts})
+		filter = append(filter, netfilter.Attribute{Type: flags, Data: binary.NativeEndian.AppendUint32(nil, by)})
+	}
 	if by != 0 {
-		var tuple []netfilter.Attribute
-		for kind, parts := range [][]netfilter.Attribute{tupleIP: ip, tupleProto: proto} {
-			if len(parts) > 0 {
-				tuple = append(tuple, netfilter.Attribute{Type: uint16(kind), Nested: true, Children: parts})
-			}
-		}
-		flags := netfilter.Attribute{Type: filterOriginal, Data: binary.NativeEndian.AppendUint32(nil, by)}
-		attributes = append(attributes,
-			netfilter.Attribute{Type: ctTupleOrig, Nested: true, Children: tuple},
-			netfilter.Attribute{Type: ctFilter, Nested: true, Children: []netfilter.Attribute{flags}})
+		match(ctTupleOrig, filterOriginal, by,
+			netfilter.Attribute{Type: tupleIP, Nested: true, Children: ip}, netfilter.Attribute{Type: tupleProto, Nested: true, Children: proto})
+	}
+	if s.Answerer.IsValid() {
+		source := netfilter.Attribute{Type: ipSource, Data: s.Answerer.AsSlice()}
+		match(ctTupleReply, filterReply, bySource, netfilter.Attribute{Type: tupleIP, Nested: true, Children: []netfilter.Attribute{source}})
+	}
+	if len(filter) > 0 {
+		attributes = append(attributes, netfilter.Attribute{Type: ctFilter, Nested: true, Children: filter})
 	}
 	return netfilter.MarshalNetlink(netfilter.Header{
 		SubsystemID: netfilter.NFSubsysCTNetlink, MessageType: 1, // get

@@ -65,7 +65,8 @@ func newTracker(t *testing.T) *tracker {
 	return &tracker{t, conn, zone}
 }
 
-// add makes an entry; number tells it from others.
+// add makes an entry; number tells it from others. It is translated if it names
+// another who answers.
 func (k *tracker) add(number uint16, e Entry, zone uint16) {
 	k.Helper()
 	f := ctnetlink.NewFlow(uint8(e.Protocol), ctnetlink.StatusConfirmed, e.Source, e.Destination, 30000+number, e.Port, 600, 0)
@@ -76,6 +77,9 @@ func (k *tracker) add(number uint16, e Entry, zone uint16) {
 	}
 	f.Labels = binary.NativeEndian.AppendUint32(nil, uint32(e.To)<<16|uint32(e.From))
 	f.Labels = append(f.Labels, make([]byte, 12)...)
+	if e.Answerer.IsValid() {
+		f.TupleReply.IP.SourceAddress, f.TupleReply.Proto.SourcePort = e.Answerer.Addr(), e.Answerer.Port()
+	}
 	if e.Protocol == flows.TCP {
 		f.ProtoInfo.TCP = &ctnetlink.ProtoInfoTCP{State: 3, OriginalFlags: 0x0808, ReplyFlags: 0x0808}
 	}
@@ -130,15 +134,15 @@ func TestDeleteIsExact(t *testing.T) {
 		doomed func(Entry) bool
 		gone   []int
 	}{
-		"everything":        {Selection{}, all, []int{0, 1, 2, 3, 4, 5, 6, 7, 8}},
-		"nothing":           {Selection{}, func(Entry) bool { return false }, nil},
-		"from an address":   {Selection{Source: cats}, all, []int{0, 1, 2, 3, 4, 5}},
-		"to an address":     {Selection{Destination: cats}, all, []int{8}},
-		"judged by policy":  {Selection{ByPolicy: true}, all, []int{0, 1, 2, 4, 5, 6, 7, 8}},
-		"protocol":          {Selection{Protocol: flows.UDP}, all, []int{2}},
-		"port":              {Selection{Protocol: flows.TCP, Port: 8081}, all, []int{1}},
-		"a pair on a port":  {Selection{Protocol: flows.TCP, Port: 8080, ByPolicy: true}, pair, []int{0, 6, 7, 8}},
-		"between addresses": {Selection{Source: cats, Destination: dogs, Protocol: flows.TCP}, pair, []int{0, 1, 3}},
+		"everything":        {Selection{Zone: flows.ZoneOverlay}, all, []int{0, 1, 2, 3, 4, 5, 6, 7, 8}},
+		"nothing":           {Selection{Zone: flows.ZoneOverlay}, func(Entry) bool { return false }, nil},
+		"from an address":   {Selection{Zone: flows.ZoneOverlay, Source: cats}, all, []int{0, 1, 2, 3, 4, 5}},
+		"to an address":     {Selection{Zone: flows.ZoneOverlay, Destination: cats}, all, []int{8}},
+		"judged by policy":  {Selection{Zone: flows.ZoneOverlay, ByPolicy: true}, all, []int{0, 1, 2, 4, 5, 6, 7, 8}},
+		"protocol":          {Selection{Zone: flows.ZoneOverlay, Protocol: flows.UDP}, all, []int{2}},
+		"port":              {Selection{Zone: flows.ZoneOverlay, Protocol: flows.TCP, Port: 8081}, all, []int{1}},
+		"a pair on a port":  {Selection{Zone: flows.ZoneOverlay, Protocol: flows.TCP, Port: 8080, ByPolicy: true}, pair, []int{0, 6, 7, 8}},
+		"between addresses": {Selection{Zone: flows.ZoneOverlay, Source: cats, Destination: dogs, Protocol: flows.TCP}, pair, []int{0, 1, 3}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			k := newTracker(t)
@@ -171,7 +175,7 @@ func TestEntryIsReadWhole(t *testing.T) {
 		return
 	}
 	k := newTracker(t)
-	want := Entry{Source: cats, Destination: owls, Protocol: flows.TCP, Port: 443, ByPolicy: true, From: 0x1234, To: 0xfedc}
+	want := Entry{Source: cats, Destination: owls, Protocol: flows.TCP, Port: 443, Answerer: netip.AddrPortFrom(owls, 443), ByPolicy: true, From: 0x1234, To: 0xfedc}
 	k.add(1, want, flows.ZoneOverlay)
 	ping := ctnetlink.NewFlow(uint8(flows.ICMP), ctnetlink.StatusConfirmed, cats, owls, 0, 0, 600, 0)
 	ping.Zone = flows.ZoneOverlay
@@ -183,11 +187,43 @@ func TestEntryIsReadWhole(t *testing.T) {
 		t.Fatal(err)
 	}
 	var seen []Entry
-	n, err := k.zone.Delete(Selection{Source: cats}, func(e Entry) bool { seen = append(seen, e); return true })
-	if err != nil || n != 2 || !slices.Contains(seen, want) || !slices.Contains(seen, Entry{Source: cats, Destination: owls, Protocol: flows.ICMP}) {
+	n, err := k.zone.Delete(Selection{Zone: flows.ZoneOverlay, Source: cats}, func(e Entry) bool { seen = append(seen, e); return true })
+	pinged := Entry{Source: cats, Destination: owls, Protocol: flows.ICMP, Answerer: netip.AddrPortFrom(owls, 0)}
+	if err != nil || n != 2 || !slices.Contains(seen, want) || !slices.Contains(seen, pinged) || want.Translated() {
 		t.Errorf("%d, %v: %+v", n, err, seen)
 	}
 	if left := k.left(); len(left) != 0 {
 		t.Errorf("left %v", left)
+	}
+}
+
+// TestTranslatedAreFoundByWhoAnswers, in their zone, whatever was asked for.
+func TestTranslatedAreFoundByWhoAnswers(t *testing.T) {
+	if !inNamespace(t) {
+		return
+	}
+	k := newTracker(t)
+	client, host := netip.MustParseAddr("192.0.2.9"), netip.MustParseAddr("192.0.2.1")
+	mapped := Entry{Source: client, Destination: host, Protocol: flows.UDP, Port: 61001, Answerer: netip.AddrPortFrom(cats, 8080)}
+	other, plain := mapped, mapped
+	other.Answerer = netip.AddrPortFrom(dogs, 8080)
+	plain.Answerer = netip.AddrPortFrom(host, 61001)
+	k.add(0, mapped, HostZone)
+	k.add(1, other, HostZone)
+	k.add(2, plain, HostZone)
+	k.add(3, mapped, flows.ZoneOverlay)
+	var seen []Entry
+	all := func(e Entry) bool { seen = append(seen, e); return true }
+	n, err := k.zone.Delete(Selection{Zone: HostZone, Answerer: cats}, all)
+	if err != nil || n != 1 || len(seen) != 1 || !seen[0].Translated() || seen[0].Answerer != mapped.Answerer || !slices.Equal(k.left(), []int{1, 2, 3}) {
+		t.Errorf("by address: deleted %d, %v of %+v; left %v", n, err, seen, k.left())
+	}
+	n, err = k.zone.Delete(Selection{Zone: HostZone, Answerer: dogs, Destination: host, Protocol: flows.UDP, Port: 61001}, all)
+	if err != nil || n != 1 || !slices.Equal(k.left(), []int{2, 3}) {
+		t.Errorf("by both directions: deleted %d, %v; left %v", n, err, k.left())
+	}
+	n, err = k.zone.Delete(Selection{Zone: HostZone, Protocol: flows.UDP, Port: 61001}, all)
+	if err != nil || n != 1 || seen[len(seen)-1].Translated() || !slices.Equal(k.left(), []int{3}) {
+		t.Errorf("by port: deleted %d, %v; left %v", n, err, k.left())
 	}
 }
