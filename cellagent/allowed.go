@@ -65,7 +65,7 @@ type view struct {
 	complete bool                           // policies are the whole table's
 	policies map[flows.GroupID]*policyFlows // by destination
 	local    map[netip.Addr]flowlog.Local   // endpoints
-	present  map[netip.Addr]bool            // addresses of all attached containers
+	present  map[netip.Addr]string          // addresses of all attached containers, and whose they are
 }
 
 // cause returns the cookie of the policy flow that lets such a connection
@@ -84,8 +84,13 @@ func (v *view) cause(from, to flows.GroupID, p flows.Protocol, port uint16) (flo
 // abandoned reports whether an entry of the tracker is of an address that no
 // container has.
 func (v *view) abandoned(e conntrack.Entry) bool {
-	gone := func(a netip.Addr) bool { return v.lease.Contains(a) && !v.present[a] }
+	gone := func(a netip.Addr) bool { return v.lease.Contains(a) && !v.taken(a) }
 	return gone(e.Source) || gone(e.Destination) || gone(e.Answerer.Addr())
+}
+
+func (v *view) taken(a netip.Addr) bool {
+	_, taken := v.present[a]
+	return taken
 }
 
 // revoked reports whether no policy allows any longer what one has allowed.
@@ -98,7 +103,7 @@ func (v *view) revoked(e conntrack.Entry) bool {
 // is shared.
 func (v *view) next(lease netip.Prefix, want desired, ports []ovsdb.Port, endpoints map[string]ovsdb.Port) *view {
 	n := &view{lease: lease, complete: want.complete, policies: map[flows.GroupID]*policyFlows{},
-		local: map[netip.Addr]flowlog.Local{}, present: map[netip.Addr]bool{}}
+		local: map[netip.Addr]flowlog.Local{}, present: map[netip.Addr]string{}}
 	for key, f := range want.fragments {
 		text, isPolicy := strings.CutPrefix(string(key), string(flows.PolicyKey(0))[:len("policy/")])
 		to, err := strconv.ParseUint(text, 10, 16)
@@ -112,9 +117,10 @@ func (v *view) next(lease netip.Prefix, want desired, ports []ovsdb.Port, endpoi
 		n.policies[flows.GroupID(to)] = old
 	}
 	for _, p := range ports {
-		n.present[p.IP] = true
+		n.present[p.IP] = p.Container
 	}
 	for container, p := range endpoints {
+		n.present[p.IP] = container // not whoever else asks for it
 		n.local[p.IP] = flowlog.Local{
 			Container: container, App: flows.AppID(p.App), Group: groupOf(want.fragments[flows.EndpointKey(container)]),
 		}
@@ -132,9 +138,13 @@ func policyFlowsOf(f flows.Fragment) *policyFlows {
 	return p
 }
 
-// leaving returns the addresses that v has and next has not.
+// leaving returns the addresses that v has and next has not, or has for another
+// container: it took the place before anybody looked.
 func (v *view) leaving(next *view) []netip.Addr {
-	return slices.DeleteFunc(slices.Collect(maps.Keys(v.present)), func(a netip.Addr) bool { return next.present[a] })
+	return slices.DeleteFunc(slices.Collect(maps.Keys(v.present)), func(a netip.Addr) bool {
+		container, taken := next.present[a]
+		return taken && container == v.present[a]
+	})
 }
 
 // identity is how table classify gives a container's packets its group.

@@ -74,6 +74,25 @@ func TestViewAgreesWithRules(t *testing.T) {
 	}
 }
 
+// TestNextOwnerLooksLikeLeaving: an address that went from one container to the
+// next between two looks is cleared; who asks for one in use changes nothing.
+func TestNextOwnerLooksLikeLeaving(t *testing.T) {
+	lease, addr := netip.MustParsePrefix("10.255.1.0/24"), netip.MustParseAddr("10.255.1.2")
+	one, two := ovsdb.Port{Container: "one", IP: addr}, ovsdb.Port{Container: "two", IP: addr}
+	look := func(owner string, ports ...ovsdb.Port) *view {
+		return (&view{}).next(lease, desired{}, ports, map[string]ovsdb.Port{owner: {Container: owner, IP: addr}})
+	}
+	first := look("one", one)
+	if gone := first.leaving(look("two", two)); !slices.Equal(gone, []netip.Addr{addr}) {
+		t.Errorf("one gave way to two: %v", gone)
+	}
+	for name, next := range map[string]*view{"the same": look("one", one), "before": look("one", two, one), "behind": look("one", one, two)} {
+		if gone := first.leaving(next); len(gone) != 0 {
+			t.Errorf("%s: %v", name, gone)
+		}
+	}
+}
+
 // TestChoresSpareWhatIsAllowed: after policies went, exactly the entries that
 // only they allowed are doomed, in each way of looking for them.
 func TestChoresSpareWhatIsAllowed(t *testing.T) {
@@ -140,7 +159,11 @@ func TestChoresSpareWhatIsAllowed(t *testing.T) {
 func TestSecondPassSparesNewOwners(t *testing.T) {
 	free, taken := netip.MustParseAddr("10.255.1.9"), netip.MustParseAddr("10.255.1.2")
 	c := chores{addresses: map[netip.Addr]bool{free: true, taken: true}, all: true}
-	left := c.settled(&view{present: map[netip.Addr]bool{taken: true}})
+	now := &view{present: map[netip.Addr]string{taken: "two"}}
+	if again := c.spared(now); !again.all || len(again.addresses) != 1 || !again.addresses[free] {
+		t.Errorf("after a failure: %+v of %+v", again, c)
+	}
+	left := c.settled(now)
 	if left.all || len(left.addresses) != 1 || !left.addresses[free] || len(c.addresses) != 2 {
 		t.Errorf("left %+v of %+v", left, c)
 	}

@@ -126,7 +126,7 @@ func (t *tracker) run(ctx context.Context) {
 		case <-t.wake:
 			first = t.take()
 		case <-tick.C:
-			first, second = failed, ripe.settled(t.seen())
+			first, second = failed.spared(t.seen()), ripe.settled(t.seen())
 			failed, fresh, ripe = chores{}, chores{}, fresh
 		}
 		work := first.with(second)
@@ -234,10 +234,16 @@ func (c chores) with(other chores) chores {
 	return out
 }
 
-// settled is what is left to do a second time: an address may belong to
-// somebody again, whose entries stay, and a sweep has seen everything.
+// spared is what may be done later than at once: an address may belong to
+// somebody again, whose entries stay.
+func (c chores) spared(now *view) chores {
+	c.addresses = maps.Clone(c.addresses)
+	maps.DeleteFunc(c.addresses, func(a netip.Addr, _ bool) bool { return now.taken(a) })
+	return c
+}
+
+// settled is what is left to do a second time: a sweep has seen everything.
 func (c chores) settled(now *view) chores {
-	out := chores{removed: c.removed, ports: c.ports, addresses: maps.Clone(c.addresses)}
-	maps.DeleteFunc(out.addresses, func(a netip.Addr, _ bool) bool { return now.present[a] })
-	return out
+	c.all, c.host = false, false
+	return c.spared(now)
 }
