@@ -27,7 +27,7 @@ func (s *State) CellState(id flows.CellID) (flows.CellState, bool) {
 	for _, ep := range c.endpoints {
 		if !seen[ep.Group] {
 			seen[ep.Group] = true
-			view.Allow = append(view.Allow, slices.Collect(maps.Values(s.toward[ep.Group]))...)
+			view.Allow = append(view.Allow, s.rulesToward(ep.Group)...)
 		}
 	}
 	return view, true

@@ -17,12 +17,31 @@ func (s *State) logs(app flows.AppID) bool {
 	return listed && app != ""
 }
 
-// setLogging makes the endpoints log that are to, and no others.
+// rulesToward are the policies toward a group. What a listed app opens is
+// logged where it is judged, which is where the other end runs: so the rule says
+// it. That everybody is logged the endpoint there says already.
+func (s *State) rulesToward(group flows.GroupID) []flows.Rule {
+	rules := make([]flows.Rule, 0, len(s.toward[group]))
+	for id, rule := range s.toward[group] {
+		_, rule.Log = s.logged[s.policies[id].From]
+		rules = append(rules, rule)
+	}
+	return rules
+}
+
+// setLogging makes the endpoints and policies log that are to, and no others.
 func (s *State) setLogging(logging api.Logging) {
+	before := s.logged
 	s.logging = logging
 	s.logged = make(map[flows.AppID]struct{}, len(logging.Apps))
 	for _, app := range logging.Apps {
 		s.logged[flows.AppID(app)] = struct{}{}
+	}
+	for _, p := range s.policies {
+		_, was := before[p.From]
+		if _, is := s.logged[p.From]; is != was {
+			s.stale[p.Rule.To] = struct{}{}
+		}
 	}
 	for _, c := range s.cells {
 		for id, ep := range c.endpoints {

@@ -2,7 +2,6 @@ package controller
 
 import (
 	"fmt"
-	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -213,8 +212,8 @@ func (s *State) compile(group flows.GroupID) {
 		return
 	}
 	var fragment *flows.Fragment
-	if rules := s.toward[group]; len(rules) > 0 {
-		fragment = new(flows.PolicyFragment(group, slices.Collect(maps.Values(rules))))
+	if rules := s.rulesToward(group); len(rules) > 0 {
+		fragment = new(flows.PolicyFragment(group, rules))
 		s.judges[group] = fragment
 	} else {
 		delete(s.judges, group)
