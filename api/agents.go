@@ -167,7 +167,11 @@ func (w *lineWriter) write(m Message) error {
 // agent may say more.
 func decodeJSON(body io.Reader, into any) error {
 	raw, err := io.ReadAll(body)
-	if err != nil {
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		return Invalid("request body: more than %d bytes", tooLarge.Limit)
+	case err != nil:
 		return Invalid("reading the request body: %w", err)
 	}
 	if err := json.Unmarshal(raw, into); err != nil {

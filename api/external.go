@@ -29,7 +29,7 @@ type external struct{ External }
 // listings beside it.
 func NewExternal(config External) http.Handler {
 	s := &external{config}
-	e := newEcho(config.Log)
+	e := newEcho(config.Log, maxBodyBytes)
 	e.Pre(requestID, securityHeaders, s.allowOrigin)
 
 	e.GET("/", s.uptime)

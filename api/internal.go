@@ -25,7 +25,7 @@ type internal struct{ Internal }
 // request without one is refused.
 func NewInternal(config Internal) http.Handler {
 	s := &internal{config}
-	e := newEcho(config.Log)
+	e := newEcho(config.Log, maxAgentBodyBytes)
 	e.Pre(requestID)
 	e.POST(Version+"/lease", s.lease, certified)
 	e.POST(Version+"/stream", s.stream, certified)

@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -144,6 +145,25 @@ func TestStream(t *testing.T) {
 	<-far.Closed
 }
 
+// TestEveryContainerWithManyRules: a full cell whose containers have the longest
+// sets of egress rules that there can be says so in one hello and one report.
+func TestEveryContainerWithManyRules(t *testing.T) {
+	x := newInside(t)
+	agent := x.agent(t, "cell-1")
+	full := api.Hello{VTEP: "192.0.2.1", Endpoints: slices.Repeat([]api.Endpoint{{Container: "c1", IP: "10.255.1.2", OFPort: 7, Egress: strings.Repeat("x", 64<<10)}}, 250)}
+	stream, err := agent.Open(t.Context(), full)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stream.Close()
+	if far := <-x.Streams; len(far.Hello.Endpoints) != 250 {
+		t.Errorf("%d endpoints arrived", len(far.Hello.Endpoints))
+	}
+	if err := agent.Report(t.Context(), api.EndpointsReport{Stream: "s", Up: full.Endpoints}); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestRefusalsKeepTheirKind across the wire.
 func TestRefusalsKeepTheirKind(t *testing.T) {
 	x := newInside(t)
@@ -229,7 +249,7 @@ func TestHostileAgents(t *testing.T) {
 		{"endpoints", `{}`, `stream: missing: give the id from the snapshot`},
 		{"applied", `{"seq":1}`, `stream: missing: give the id from the snapshot`},
 		{"applied", `{"stream":"s","seq":-1}`, `request body: json: cannot unmarshal number -1 into Go struct field Applied.seq of type uint64`},
-		{"lease", strings.Repeat(" ", 10<<20+1), `reading the request body: http: request body too large`},
+		{"lease", strings.Repeat(" ", 64<<20+1), `request body: more than 67108864 bytes`},
 	} {
 		resp, err := client.Post(x.url+"/weft/v1/"+tt.path, "application/json", strings.NewReader(tt.body))
 		if err != nil {

@@ -27,8 +27,12 @@ const (
 	// revisionHeader numbers a write in the change log.
 	revisionHeader = "Weft-Revision"
 
-	// maxBodyBytes bounds every request's body, as the contract says.
+	// maxBodyBytes bounds the body of a request to the external API, as the
+	// contract says.
 	maxBodyBytes = 10 << 20
+	// maxAgentBodyBytes bounds the body of a request to the internal API: all
+	// endpoints of a cell, each with a set of egress rules of up to 64 KB.
+	maxAgentBodyBytes = 64 << 20
 
 	// ioTimeout bounds reading a request and writing its answer. Waits and
 	// streams set deadlines of their own.
@@ -85,12 +89,13 @@ func serveOn(server *http.Server, listener net.Listener) error {
 }
 
 // newEcho returns a router with our error texts, limits and request log.
-func newEcho(log *slog.Logger) *echo.Echo {
+// A request's body may have at most so many bytes.
+func newEcho(log *slog.Logger, bytes int64) *echo.Echo {
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
 	e.Logger.SetOutput(nopWriter{})
 	e.HTTPErrorHandler = writeError
-	e.Use(logRequests(log), limitBody)
+	e.Use(logRequests(log), limitBody(bytes))
 	return e
 }
 
@@ -99,12 +104,14 @@ type nopWriter struct{}
 
 func (nopWriter) Write(p []byte) (int, error) { return len(p), nil }
 
-// limitBody makes reading more than maxBodyBytes fail.
-func limitBody(next echo.HandlerFunc) echo.HandlerFunc {
-	return func(c echo.Context) error {
-		r := c.Request()
-		r.Body = http.MaxBytesReader(c.Response().Writer, r.Body, maxBodyBytes)
-		return next(c)
+// limitBody makes reading more than so many bytes fail.
+func limitBody(bytes int64) echo.MiddlewareFunc {
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			r := c.Request()
+			r.Body = http.MaxBytesReader(c.Response().Writer, r.Body, bytes)
+			return next(c)
+		}
 	}
 }
 
