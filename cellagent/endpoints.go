@@ -47,6 +47,7 @@ func observe(ports []ovsdb.Port, lease netip.Prefix, boot string) observation {
 		}
 		return cmp.Compare(a.Name, b.Name)
 	})
+	rules := egressTexts{}
 	taken := claims{addresses: map[netip.Addr]string{}, hostPorts: map[hostPort]string{}}
 	for _, p := range ports {
 		if p.BootID != "" && p.BootID != boot {
@@ -61,7 +62,7 @@ func observe(ports []ovsdb.Port, lease netip.Prefix, boot string) observation {
 			}
 			continue
 		}
-		if reason := unfit(p, lease); reason != "" {
+		if reason := unfit(p, lease, rules); reason != "" {
 			seen.rejected[p.Name] = reason
 			continue
 		}
@@ -110,7 +111,7 @@ func (c claims) claim(p ovsdb.Port) string {
 }
 
 // unfit says why a port can never be an endpoint as it is, or "".
-func unfit(p ovsdb.Port, lease netip.Prefix) string {
+func unfit(p ovsdb.Port, lease netip.Prefix, rules egressTexts) string {
 	switch {
 	case p.Container == "":
 		return "the port names no container"
@@ -127,12 +128,25 @@ func unfit(p ovsdb.Port, lease netip.Prefix) string {
 	case p.Unread != "":
 		return p.Unread
 	}
-	if rules, err := flows.ParseEgressRules(p.Egress); err != nil {
-		return fmt.Sprintf("external_ids:%s: %v", ovsdb.KeyEgress, err)
-	} else if p.Egress != string(rules) {
-		return fmt.Sprintf("external_ids:%s %q: must be in its canonical text %q", ovsdb.KeyEgress, p.Egress, rules)
+	return rules.unfit(p.Egress)
+}
+
+// egressTexts are why texts of egress rules are unfit, "" of those that are fit.
+// Most containers of a cell have the same few, and they are long.
+type egressTexts map[string]string
+
+func (e egressTexts) unfit(text string) string {
+	reason, known := e[text]
+	if known {
+		return reason
 	}
-	return ""
+	if rules, err := flows.ParseEgressRules(text); err != nil {
+		reason = fmt.Sprintf("external_ids:%s: %v", ovsdb.KeyEgress, err)
+	} else if text != string(rules) {
+		reason = fmt.Sprintf("external_ids:%s %q: must be in its canonical text %q", ovsdb.KeyEgress, text, rules)
+	}
+	e[text] = reason
+	return reason
 }
 
 // wireEndpoint is a port as the controller is told of it.
