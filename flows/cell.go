@@ -158,6 +158,11 @@ const DenyOFPort OFPort = 2
 // nothing to containers instead of everything.
 const HostMark = 0x04000000
 
+// AnswerMark is the bit of the packet mark that the host's rules add to what
+// answers, to their tracker, a connection that a container opened. The bridge
+// takes none of these for the first of a connection.
+const AnswerMark = 0x02000000
+
 // ReplyMark is the bit of the packet mark that the bridge sets on containers'
 // packets of connections that the host opened. To the host's own rules all
 // others of a container are its own doing.

@@ -44,7 +44,7 @@ var contracts = []Contract{
 		ID: TableState, Name: "state", File: "state.go",
 		Question: "Original direction, reply or invalid: who judges it?",
 		Next:     []TableID{TableDestination},
-		Reads:    []string{"ct_state", "ct_mark", "ip", judged.Name, origin.Name, applied.Name},
+		Reads:    []string{"pkt_mark", "ct_state", "ct_mark", "ip", judged.Name, origin.Name, applied.Name},
 		Writes:   []string{class.Name},
 		Tracks:   []string{"track"},
 		Why:      "an entry proves only that somebody sent; this table asks who allowed it",

@@ -69,6 +69,8 @@ var (
 	icmpPort        = term{at: atICMPCode, field: word("icmp_code=3")}
 	// hostMarked is what the host's own rules let go to containers.
 	hostMarked = term{at: atPktMark, needs: atIP, field: word("pkt_mark=" + hex(HostMark) + "/" + hex(HostMark))}
+	// hostAnswered is what the host forwards as the answer to what a container asked.
+	hostAnswered = term{at: atPktMark, needs: atIP, field: word("pkt_mark=" + hex(AnswerMark) + "/" + hex(AnswerMark))}
 	// fromHost is the bridge's own port, the host's end.
 	fromHost = term{at: atInPort, field: word("in_port=LOCAL")}
 	// tagged is any 802.1Q or 802.1ad tag, of whatever VLAN and priority.
@@ -81,6 +83,7 @@ var (
 	tracked = term{at: atCTState, needs: atIP, field: word("ct_state=-rel-inv+trk")}
 	related = term{at: atCTState, needs: atIP, field: word("ct_state=+rel-inv+trk")}
 	opening = term{at: atCTState, needs: atIP, field: word("ct_state=+new-rel-inv+trk")}
+	fresh   = term{at: atCTState, needs: atIP, field: word("ct_state=+new-rel-rpl-inv+trk")}
 	invalid = term{at: atCTState, needs: atIP, field: word("ct_state=+inv+trk")}
 	// forward and backward are the directions of a valid connection.
 	forward  = term{at: atCTState, needs: atIP, field: word("ct_state=-rpl-inv+trk")}

@@ -28,7 +28,7 @@ var update = flag.Bool("update", false, "rewrite testdata/*.txtar from the compi
 //	PORT [mac MAC] [vlan] arp SENDER asks|tells TARGET => VERDICT
 //	PORT ipv6 => VERDICT
 //	cell VTEP [vni VNI] group GROUP [applied] [vlan] tcp|udp|icmp … => VERDICT
-//	host [unmarked] tcp|udp|icmp … => VERDICT
+//	host [unmarked|answers] tcp|udp|icmp … => VERDICT
 //	answer [mac MAC] tcp|udp|icmp … => VERDICT
 //
 // "policies none" or "policies 7 8" leaves only these in force; "forget" makes
@@ -161,6 +161,9 @@ func (p *packetParser) inject(r *rig) func() {
 		from := dummyovs.Host{Mark: HostMark}
 		if p.skip("unmarked") {
 			from.Mark = 0
+		}
+		if p.skip("answers") {
+			from.Mark |= AnswerMark
 		}
 		frame := p.frame(nil)
 		return func() { r.br.PacketOut(from, frame) }

@@ -18,13 +18,14 @@ type sighting struct {
 	host      bool   // the host's
 	answer    bool   // the deny port
 
-	marked bool // by the host's own rules
-	tagged bool // with a VLAN
-	ether  [2]MAC
-	src    netip.Addr
-	dst    netip.Addr
-	tuple  transport
-	flags  uint8 // of TCP
+	marked  bool // by the host's own rules
+	answers bool // a container, as these rules see it
+	tagged  bool // with a VLAN
+	ether   [2]MAC
+	src     netip.Addr
+	dst     netip.Addr
+	tuple   transport
+	flags   uint8 // of TCP
 
 	state connection
 }
@@ -286,6 +287,9 @@ func fromTheHost(cell CellState, s sighting, local func(netip.Addr) (Endpoint, b
 	answers := s.state.backward && s.state.judge == judgedEgress
 	if s.state.invalid || s.state.backward && !answers {
 		return "drop in state"
+	}
+	if s.answers && s.state.fresh && !s.state.backward && !s.state.related {
+		return "drop in state" // what we do not remember was not asked, or by somebody who is gone
 	}
 	to, ok := local(s.dst)
 	port := fmt.Sprintf("port %d", to.OFPort)

@@ -190,7 +190,7 @@ func (c *conversation) send(s sighting) string {
 			c.rig.br.PacketOut(c.rig.tunnelFrom(s.tunnel.vtep, s.tunnel.group, s.tunnel.applied), f.Bytes())
 		}
 	case s.host:
-		inject = func() { c.rig.br.PacketOut(dummyovs.Host{Mark: HostMark}, f.Bytes()) }
+		inject = func() { c.rig.br.PacketOut(dummyovs.Host{Mark: s.mark()}, f.Bytes()) }
 	}
 	verdict, _, _ := strings.Cut(c.rig.verdict(inject, s.container != 0), " by ct_state")
 	return leftOut.ReplaceAllString(verdict, "")
@@ -198,7 +198,7 @@ func (c *conversation) send(s sighting) string {
 
 // A switch that delivers does not say here what it remembers, and what it logs
 // depends on when a tracker takes UDP for established.
-var leftOut = regexp.MustCompile(`, logged by .*| by (?:in_port|ip|reg).*|^accepted by [^,]*, [^,]*, |(?:remembered|turned|as a reply)[^,]*, `)
+var leftOut = regexp.MustCompile(`, logged by .*| by (?:in_port|ip|reg|pkt_mark).*|^accepted by [^,]*, [^,]*, |(?:remembered|turned|as a reply)[^,]*, `)
 
 func unlogged(verdict string) string {
 	return leftOut.ReplaceAllString(leftOut.ReplaceAllString(verdict, ""), "")

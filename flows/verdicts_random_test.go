@@ -138,7 +138,7 @@ func (r sightings) enter(s *sighting, from, to side) {
 	case from.peer != nil:
 		s.tunnel = &outer{vtep: from.peer.VTEP, vni: r.cell.VNI, group: from.group, applied: s.state.backward && r.IntN(5) > 0 || r.IntN(20) == 0}
 	default:
-		s.host, s.marked = true, true
+		s.host, s.marked, s.answers = true, true, r.IntN(4) == 0
 	}
 }
 

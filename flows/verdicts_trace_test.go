@@ -93,13 +93,21 @@ func (s sighting) flow(c connection) string {
 		flow = append(flow, fmt.Sprintf("in_port=%d", s.container))
 	}
 	if s.marked {
-		flow = append(flow, fmt.Sprintf("pkt_mark=%#x", HostMark))
+		flow = append(flow, fmt.Sprintf("pkt_mark=%#x", s.mark()))
 	}
 	flow = append(flow, "ct_state="+strings.Join(c.words(), "|"), fmt.Sprintf("ct_mark=%d,ct_label=%#x", c.judge, c.opener))
 	if !c.invalid && !c.related {
 		flow = append(flow, fmt.Sprintf("ct_nw_dst=%v,ct_nw_proto=%d,ct_tp_src=%d,ct_tp_dst=%d", c.server, c.tuple.protocol, c.tuple.src, c.tuple.dst))
 	}
 	return strings.Join(flow, ",")
+}
+
+// mark is what the host's rules put on it.
+func (s sighting) mark() uint32 {
+	if s.answers {
+		return HostMark | AnswerMark
+	}
+	return HostMark
 }
 
 var (

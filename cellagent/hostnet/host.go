@@ -138,6 +138,10 @@ func ensureMappings(ctx context.Context, want State) (bool, error) {
 			return false, err
 		}
 		same = same && slices.Equal(have, slices.Sorted(slices.Values(want.elements(p))))
+		if have, err = openHeld(ctx, p); err != nil {
+			return false, err
+		}
+		same = same && slices.Equal(have, want.targets(p))
 	}
 	if same {
 		return false, nil

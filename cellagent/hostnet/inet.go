@@ -14,6 +14,9 @@ func (s State) inetTable() string {
 	for _, p := range []flows.Protocol{flows.TCP, flows.UDP} {
 		fmt.Fprintf(&t.text, "\tmap %s {\n\t\ttype inet_service : ipv4_addr . inet_service\n\t}\n", portMap(p))
 	}
+	for _, p := range []flows.Protocol{flows.TCP, flows.UDP} {
+		fmt.Fprintf(&t.text, "\tset %s {\n\t\ttype ipv4_addr . inet_service\n\t}\n", openSet(p))
+	}
 	t.limits("answers", "ipv4_addr", "1m")
 	t.limits("outbound", "ipv4_addr . ipv4_addr . inet_service", "1m")
 	t.limits("logs", "ipv4_addr", "1m")
@@ -51,9 +54,21 @@ func (s State) translation(t *table) {
 		}
 		except = fmt.Sprintf("ip daddr != { %s } ", strings.Join(words, ", "))
 	}
-	t.chain("leaving", "Containers leave with the cell's address.",
+	leaves := fmt.Sprintf("ip saddr %v oifname != %q %s", s.Lease, s.Bridge, except)
+	// From the tunnels' own port, an answer would be taken for a tunnel's packet
+	// of the cell that answers, with whatever the container had it say inside.
+	t.chain("leaving", "Containers leave with the cell's address, and by no port that tunnels use.",
 		base("nat", "postrouting", "srcnat"),
-		fmt.Sprintf("ip saddr %v oifname != %q %smasquerade", s.Lease, s.Bridge, except))
+		leaves+"meta l4proto udp masquerade to :"+portsBeside(s.VXLANPort),
+		leaves+"masquerade")
+}
+
+// portsBeside is the larger range of ports without this one.
+func portsBeside(port uint16) string {
+	if port < 1<<15 {
+		return fmt.Sprintf("%d-65535", port+1)
+	}
+	return fmt.Sprintf("1024-%d", port-1)
 }
 
 // fromContainers decides what may leave br-weft: to the host itself only
@@ -102,9 +117,13 @@ func (s State) limitedRules() []string {
 
 // toContainers decides what may be forwarded into br-weft, and marks it.
 func (s State) toContainers(t *table) {
-	t.chain("inward", "Only mapped ports are open from outside, and replies pass.",
-		"ct status dnat goto marked",
-		"ct state established,related goto marked",
+	// The tracker remembers connections of mappings that are gone, and of
+	// containers that are gone: neither opens anything by itself.
+	t.chain("inward", "Only mapped ports are open from outside, and answers pass.",
+		fmt.Sprintf("ct direction reply ct state established,related meta mark set meta mark | 0x%08x goto marked", uint32(flows.AnswerMark)),
+		"ct state related goto marked",
+		fmt.Sprintf("ct status dnat ip daddr . tcp dport @%s goto marked", openSet(flows.TCP)),
+		fmt.Sprintf("ct status dnat ip daddr . udp dport @%s goto marked", openSet(flows.UDP)),
 		count("closed")+" drop")
 }
 
@@ -116,6 +135,10 @@ func (s State) mappingCommands() string {
 		fmt.Fprintf(&text, "flush map %s %s %s\n", familyInet, name, portMap(p))
 		if elements := s.elements(p); len(elements) > 0 {
 			fmt.Fprintf(&text, "add element %s %s %s { %s }\n", familyInet, name, portMap(p), strings.Join(elements, ", "))
+		}
+		fmt.Fprintf(&text, "flush set %s %s %s\n", familyInet, name, openSet(p))
+		if targets := s.targets(p); len(targets) > 0 {
+			fmt.Fprintf(&text, "add element %s %s %s { %s }\n", familyInet, name, openSet(p), strings.Join(targets, ", "))
 		}
 	}
 	return text.String()

@@ -65,13 +65,25 @@ var mapped = regexp.MustCompile(`\d+ : [0-9.]+ \. \d+`)
 
 // mappingsHeld returns the elements of a protocol's map, sorted.
 func mappingsHeld(ctx context.Context, p flows.Protocol) ([]string, error) {
-	text, err := nft(ctx, fmt.Sprintf("list map %s %s %s\n", familyInet, name, portMap(p)), "-n")
+	return held(ctx, "map "+familyInet+" "+name+" "+portMap(p), mapped)
+}
+
+// opened is an element of the set that follows from a protocol's mappings.
+var opened = regexp.MustCompile(`\d+\.\d+\.\d+\.\d+ \. \d+`)
+
+// openHeld returns the elements of that set, in order.
+func openHeld(ctx context.Context, p flows.Protocol) ([]string, error) {
+	return held(ctx, "set "+familyInet+" "+name+" "+openSet(p), opened)
+}
+
+func held(ctx context.Context, object string, element *regexp.Regexp) ([]string, error) {
+	text, err := nft(ctx, "list "+object+"\n", "-n")
 	if err != nil {
 		return nil, err
 	}
-	held := mapped.FindAllString(text, -1)
-	slices.Sort(held)
-	return held, nil
+	elements := element.FindAllString(text, -1)
+	slices.Sort(elements)
+	return elements, nil
 }
 
 // counted are a table's head and its counters as nft lists them.

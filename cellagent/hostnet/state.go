@@ -77,6 +77,26 @@ func (m Mapping) element() string {
 	return fmt.Sprintf("%d : %v . %d", m.HostPort, m.Container.Addr(), m.Container.Port())
 }
 
+// target is where it leads, as an element of the table's set.
+func (m Mapping) target() string {
+	return fmt.Sprintf("%v . %d", m.Container.Addr(), m.Container.Port())
+}
+
+// openSet is the name of the set of where a protocol's mappings lead.
+func openSet(p flows.Protocol) string { return p.String() + "_open" }
+
+// targets returns where the mappings of one protocol lead, in order, each once.
+func (s State) targets(p flows.Protocol) []string {
+	var out []string
+	for _, m := range s.Mappings {
+		if m.Protocol == p {
+			out = append(out, m.target())
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
 // portMap is the name of the map that holds a protocol's mappings.
 func portMap(p flows.Protocol) string { return p.String() + "_ports" }
 
