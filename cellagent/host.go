@@ -155,20 +155,21 @@ func (a *Agent) mapped(p ovsdb.Port) bool {
 	return true
 }
 
-// unmappable says why a container's ports will not be mapped soon, or "".
+// unmappable says why a container's ports will not be mapped soon, or "". What
+// fails once is tried again, before anybody is told.
 func (a *Agent) unmappable(p ovsdb.Port) string {
 	for _, m := range p.Mappings {
 		if m.Protocol == flows.UDP.String() && m.HostPort == a.lease.wire.VXLANPort {
 			return fmt.Sprintf("host port %d/%s is that of the overlay's tunnels", m.HostPort, m.Protocol)
 		}
 	}
-	if len(p.Mappings) == 0 || a.host.on {
+	if len(p.Mappings) == 0 || a.mapped(p) {
 		return ""
 	}
-	if reason := a.host.off; reason != "" {
+	if reason := a.host.off; reason != "" && !a.host.on {
 		return "ports cannot be mapped: host network is off: " + reason
 	}
-	if f := a.faults["host network"]; f != nil {
+	if f := a.faults["host network"]; f != nil && time.Since(f.Since) > heartbeat {
 		return "ports cannot be mapped: " + f.Text
 	}
 	return ""

@@ -5,7 +5,9 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/weft-sdn/weft/cellagent/hostnet"
 	"github.com/weft-sdn/weft/flows"
 	"github.com/weft-sdn/weft/ovsdb"
 )
@@ -49,5 +51,40 @@ func TestOneUnfitTextRejectsAllWhoHaveIt(t *testing.T) {
 	seen := observe(ports, netip.MustParsePrefix("10.255.1.0/24"), "now")
 	if len(seen.rejected) != 3 || len(seen.endpoints) != len(ports)-3 || !strings.Contains(seen.rejected["c2"], ovsdb.KeyEgress) {
 		t.Errorf("rejected %v", seen.rejected)
+	}
+}
+
+// TestUnmappableSaysWhy: a container whose ports cannot be mapped is told the
+// host's own fault, once it lasts; one whose ports are mapped hears nothing.
+func TestUnmappableSaysWhy(t *testing.T) {
+	p := ovsdb.Port{IP: netip.MustParseAddr("10.255.1.2"), Mappings: []ovsdb.PortMapping{{HostPort: 61000, ContainerPort: 80, Protocol: "tcp"}}}
+	fails := func(since time.Duration) map[string]*fault {
+		return map[string]*fault{"host network": {Text: "nft broke", Since: time.Now().Add(-since)}}
+	}
+	mapped := mappingsOf(p)
+	for name, c := range map[string]struct {
+		on       bool
+		off      string
+		mappings []hostnet.Mapping
+		faults   map[string]*fault
+		want     string
+	}{
+		"not tried yet":               {},
+		"about to be mapped":          {on: true},
+		"no device":                   {off: "no device", want: "host network is off: no device"},
+		"failed once":                 {faults: fails(0)},
+		"never worked":                {faults: fails(2 * heartbeat), want: "nft broke"},
+		"failed once, while on":       {on: true, faults: fails(0)},
+		"does not load, though on":    {on: true, faults: fails(2 * heartbeat), want: "nft broke"},
+		"mapped before it went wrong": {on: true, mappings: mapped, faults: fails(2 * heartbeat)},
+	} {
+		a := &Agent{faults: c.faults}
+		a.host.on, a.host.off, a.host.mappings = c.on, c.off, c.mappings
+		if got := a.unmappable(p); (got == "") != (c.want == "") || !strings.HasSuffix(got, c.want) {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
+	if (&Agent{}).unmappable(ovsdb.Port{}) != "" {
+		t.Error("a container without mappings waits for the host")
 	}
 }
