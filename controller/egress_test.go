@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/weft-sdn/weft/api"
 	"github.com/weft-sdn/weft/flows"
 )
 
@@ -46,5 +47,39 @@ func TestCollidingProfiles(t *testing.T) {
 	}
 	if here, there := s.state.cells["cell-1"].fragments[key], s.state.cells["cell-2"].fragments[key]; here != there {
 		t.Error("equal sets on two cells are compiled twice")
+	}
+}
+
+// BenchmarkHelloWithRules: a cell of 250 containers with the same 100 egress
+// rules connects again, and all have started anew.
+func BenchmarkHelloWithRules(b *testing.B) {
+	var rules []string
+	for i := range 100 {
+		rules = append(rules, fmt.Sprintf("tcp 198.51.100.%d 8000-%d", i, 9000+i))
+	}
+	text, err := flows.ParseEgressRules(strings.Join(rules, "; "))
+	if err != nil {
+		b.Fatal(err)
+	}
+	s := NewState(testOverlay())
+	s.Step(LeaseGranted{peer(0)})
+	hello := func(round int) (ev EndpointsReplaced) {
+		ev.Cell = peer(0).Cell
+		for i := range 250 {
+			ev.Endpoints = append(ev.Endpoints, api.Endpoint{
+				Container: fmt.Sprintf("c%d", i), App: "app", IP: fmt.Sprintf("10.255.1.%d", 1+i), OFPort: uint16(1000*(1+round%2) + i), Egress: string(text),
+			})
+		}
+		return ev
+	}
+	s.Step(EndpointsReplaced{Cell: "cell-0", Endpoints: []api.Endpoint{{Container: "stays", IP: "10.255.1.254", OFPort: 10, Egress: string(text)}}})
+	round := 0
+	for b.Loop() {
+		round++
+		ev := hello(round)
+		ev.Endpoints = append(ev.Endpoints, api.Endpoint{Container: "stays", IP: "10.255.1.254", OFPort: 10, Egress: string(text)})
+		if s.Step(ev); len(s.cells["cell-0"].endpoints) != 251 {
+			b.Fatal(s.Refused("cell-0"))
+		}
 	}
 }

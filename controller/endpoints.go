@@ -17,7 +17,7 @@ import (
 type refusal struct {
 	endpoint api.Endpoint
 	reason   string
-	final    bool // no other endpoint's end can change it
+	final    bool // no other endpoint's end can change it: it is not looked at again
 }
 
 // replaceEndpoints makes reported the cell's endpoints.
@@ -59,7 +59,7 @@ func (s *State) changeEndpoints(c *cell, up []api.Endpoint, down []string) {
 	for _, id := range waiting {
 		w := c.refused[id]
 		if !w.final {
-			w.reason = s.endpointUp(c, w.endpoint)
+			w.reason, w.final = s.endpointUp(c, w.endpoint)
 		}
 		if w.reason == "" {
 			delete(c.refused, id)
@@ -101,23 +101,24 @@ func sameRules(have flows.EgressRules, text string) bool {
 	return err == nil && rules == have
 }
 
-// endpointUp adds an endpoint, or returns why it cannot be.
-func (s *State) endpointUp(c *cell, reported api.Endpoint) (reason string) {
+// endpointUp adds an endpoint, or returns why it cannot be, and whether that
+// is for good.
+func (s *State) endpointUp(c *cell, reported api.Endpoint) (reason string, final bool) {
 	if _, is := c.endpoints[reported.Container]; is {
-		return "" // an equal one: changeEndpoints removed any other
+		return "", false // an equal one: changeEndpoints removed any other
 	}
-	ep, err := admit(c.peer.Lease, reported)
+	ep, err := s.admit(c.peer.Lease, reported)
 	if err != nil {
-		return err.Error()
+		return err.Error(), true
 	}
 	if other, taken := c.addresses[ep.IP]; taken {
-		return fmt.Sprintf("ip %s: container %s has it", ep.IP, other)
+		return fmt.Sprintf("ip %s: container %s has it", ep.IP, other), false
 	}
 	if other, taken := c.ports[ep.OFPort]; taken {
-		return fmt.Sprintf("ofport %d: container %s has it", ep.OFPort, other)
+		return fmt.Sprintf("ofport %d: container %s has it", ep.OFPort, other), false
 	}
 	if reason := c.mayEgress(ep.Egress); reason != "" {
-		return reason
+		return reason, false
 	}
 	ep.Group, ep.Log = s.groups[ep.App], s.logs(ep.App)
 	c.endpoints[ep.Container] = ep
@@ -127,7 +128,7 @@ func (s *State) endpointUp(c *cell, reported api.Endpoint) (reason string) {
 	if ep.App != "" {
 		s.host(c, ep)
 	}
-	return ""
+	return "", false
 }
 
 // host counts one more endpoint of an app on a cell.
@@ -194,7 +195,7 @@ const (
 
 // admit checks what an agent reports of one endpoint. An agent speaks for its
 // own cell only: an address outside the cell's lease would take another's.
-func admit(lease netip.Prefix, ep api.Endpoint) (flows.Endpoint, error) {
+func (s *State) admit(lease netip.Prefix, ep api.Endpoint) (flows.Endpoint, error) {
 	ip, err := netip.ParseAddr(ep.IP)
 	switch {
 	case !containerID.MatchString(ep.Container):
@@ -208,9 +209,11 @@ func admit(lease netip.Prefix, ep api.Endpoint) (flows.Endpoint, error) {
 	case ep.OFPort < minOFPort || ep.OFPort > maxOFPort:
 		return flows.Endpoint{}, fmt.Errorf("ofport %d: want %d to %d", ep.OFPort, minOFPort, maxOFPort)
 	}
-	rules, err := flows.ParseEgressRules(ep.Egress)
-	if err != nil {
-		return flows.Endpoint{}, fmt.Errorf("%.300s", err) // the rest of a long text says no more
+	rules := flows.EgressRules(ep.Egress)
+	if _, known := s.profiles[rules]; !known { // a text that is in use is canonical
+		if rules, err = flows.ParseEgressRules(ep.Egress); err != nil {
+			return flows.Endpoint{}, fmt.Errorf("%.300s", err) // the rest of a long text says no more
+		}
 	}
 	return flows.Endpoint{
 		Container: ep.Container, App: flows.AppID(ep.App), IP: ip, OFPort: flows.OFPort(ep.OFPort), Egress: rules,
