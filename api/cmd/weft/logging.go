@@ -70,6 +70,8 @@ func checkLogging(args []string, given bool, all string) error {
 		return fmt.Errorf("--all is for every app, and %q for one: give one of them", args[0])
 	case len(args) == 0:
 		return nil
+	case len(args) == 1 && (args[0] == "on" || args[0] == "off"):
+		return fmt.Errorf("logging %s: of whom? weft logging APP %s for one app, weft logging --all %s for every app", args[0], args[0], args[0])
 	case len(args) != 2 || args[1] != "on" && args[1] != "off":
 		return fmt.Errorf("logging takes an app and on or off, but got %q: try weft logging %s on", strings.Join(args, " "), args[0])
 	case args[0] == "":
