@@ -13,9 +13,9 @@ const (
 func (s State) bridgeTable() string {
 	t := newTable(familyBridge)
 	t.counters("logged", "unlogged", "answered", "muted_container", "muted_cell", "unanswerable")
-	t.limits("denied", "ipv4_addr", "10m")
-	t.limits("logs", "ipv4_addr", "1m")
-	t.limits("answers", "ipv4_addr", "1m")
+	t.limits("denied", "ipv4_addr", senders, "10m")
+	t.limits("logs", "ipv4_addr", senders, "1m")
+	t.limits("answers", "ipv4_addr", senders, "1m")
 	t.chain("prerouting", "Before anything else that looks at bridged packets.",
 		base("filter", "prerouting", "-300"),
 		fmt.Sprintf("iifname %q goto notice", DenyDevice))

@@ -17,14 +17,28 @@ func (s State) inetTable() string {
 	for _, p := range []flows.Protocol{flows.TCP, flows.UDP} {
 		fmt.Fprintf(&t.text, "\tset %s {\n\t\ttype ipv4_addr . inet_service\n\t}\n", openSet(p))
 	}
-	t.limits("answers", "ipv4_addr", "1m")
-	t.limits("outbound", "ipv4_addr . ipv4_addr . inet_service", "1m")
-	t.limits("logs", "ipv4_addr", "1m")
+	t.limits("answers", "ipv4_addr", senders, "1m")
+	t.limits("outbound", "ipv4_addr . ipv4_addr . inet_service", destinations, s.Outbound.forget())
+	t.limits("logs", "ipv4_addr", senders, "1m")
 	s.translation(t)
 	s.fromContainers(t)
 	s.toContainers(t)
 	s.answer(t)
 	return t.String()
+}
+
+// destinations is how many the connection limit has room for, of all containers
+// together, within the time after which one is forgotten. Who goes through more
+// of them in that time makes room for nobody's limit: they are not counted.
+const destinations = 1 << 20
+
+// forget is when a destination has its whole burst again, so that nothing is
+// lost with it. It is short: the fewer are remembered, the less room they take.
+func (c ConnectionLimit) forget() string {
+	if c.RatePerSec == 0 {
+		return "2s"
+	}
+	return fmt.Sprintf("%ds", max(2, (c.Burst+c.RatePerSec-1)/c.RatePerSec+1))
 }
 
 // translation is what changes packets, or keeps them from being tracked.

@@ -1,6 +1,7 @@
 package hostnet
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -128,6 +129,39 @@ func TestOutboundConnectionsAreLimited(t *testing.T) {
 		t.Errorf("%d of 4 refused where a burst of 2 is allowed", n)
 	}
 	p.expect(p.container, "tcp4", "10.0.0.9:81", cellIP, "another destination has a limit of its own")
+}
+
+// TestManyDestinationsLeaveTheLimitOn: one who goes through many of them does
+// not switch it off, and each is forgotten as soon as it has its burst again.
+func TestManyDestinationsLeaveTheLimitOn(t *testing.T) {
+	p := newPlace(t)
+	p.echo(p.outside, ":80")
+	want := plain()
+	want.Outbound = ConnectionLimit{RatePerSec: 1, Burst: 1}
+	p.ensure(want)
+	var many strings.Builder
+	many.WriteString("add element inet weft outbound {")
+	for i := range 70000 {
+		fmt.Fprintf(&many, "10.255.1.9 . 10.%d.%d.%d . 80 timeout 1m,", i>>16, i>>8&255, i&255)
+	}
+	_, err := nft(t.Context(), many.String()+"}\n")
+	p.must(err)
+	refused := 0
+	for range 4 {
+		if p.ask(p.container, "tcp4", outsideIP+":80") == "refused" {
+			refused++
+		}
+	}
+	if refused < 2 {
+		t.Errorf("%d of 4 refused at 1 a second", refused)
+	}
+	for limit, forget := range map[ConnectionLimit]string{
+		{}: "2s", {RatePerSec: 1, Burst: 1}: "2s", {RatePerSec: 100, Burst: 1000}: "11s", {RatePerSec: 3, Burst: 10}: "5s", {RatePerSec: 1000, Burst: 1}: "2s",
+	} {
+		if got := limit.forget(); got != forget {
+			t.Errorf("%+v is forgotten after %s, expected %s", limit, got, forget)
+		}
+	}
 }
 
 // TestOnlyWhatPassesIsMarked: the bridge takes nothing else from the host.

@@ -30,10 +30,15 @@ func (t *table) counters(names ...string) {
 }
 
 // limits declares a set that remembers for each key what it used of a limit.
-// An element that is not used for the time given is forgotten.
-func (t *table) limits(set, key, forget string) {
-	fmt.Fprintf(&t.text, "\tset %s {\n\t\ttype %s\n\t\tsize 65535\n\t\tflags dynamic,timeout\n\t\ttimeout %s\n\t}\n", set, key, forget)
+// An element that is not used for the time given is forgotten. A set that is
+// full limits no further key: it must have room for all that there may be.
+func (t *table) limits(set, key string, room int, forget string) {
+	fmt.Fprintf(&t.text, "\tset %s {\n\t\ttype %s\n\t\tsize %d\n\t\tflags dynamic,timeout\n\t\ttimeout %s\n\t}\n", set, key, room, forget)
 }
+
+// senders is how many addresses a set has room for: an overlay's. The bridge lets
+// no others pass.
+const senders = 65535
 
 // chain starts a chain after saying what it is for.
 func (t *table) chain(chain, why string, rules ...string) {
