@@ -77,7 +77,9 @@ func (h *Host) Ensure(ctx context.Context, want State) (changed []string, err er
 // ensureTable compares one table with what nft listed after it was loaded, and
 // loads it where it differs.
 func (h *Host) ensureTable(ctx context.Context, family string, want State) (string, error) {
-	want.Mute = want.Mute || h.mute
+	if family == familyBridge && h.mute && !want.Mute {
+		want.Mute = !h.answersNow(ctx, want)
+	}
 	text := want.text(family)
 	have, err := list(ctx, family)
 	if err != nil {
@@ -96,6 +98,16 @@ func (h *Host) ensureTable(ctx context.Context, family string, want State) (stri
 		return "", err
 	}
 	return what, nil
+}
+
+// answersNow asks the kernel once more whether it can answer what the bridge
+// denied, without changing anything: what it lacked may have been memory.
+func (h *Host) answersNow(ctx context.Context, want State) bool {
+	if check(ctx, familyBridge, want.text(familyBridge)) != nil {
+		return false
+	}
+	h.mute, h.problem = false, ""
+	return true
 }
 
 // load loads a table, without answers if the kernel cannot give them: the log

@@ -44,17 +44,28 @@ func list(ctx context.Context, family string) (string, error) {
 	return text, err
 }
 
+// replacing returns the script that loads a table after how, "flush" or
+// "delete", did away with what there was.
+func replacing(how, family, text string) string {
+	return fmt.Sprintf("add table %s %s\n%s table %s %s\n%s", family, name, how, family, name, text)
+}
+
+// check asks the kernel whether it would load the table.
+func check(ctx context.Context, family, text string) error {
+	_, err := nft(ctx, replacing("delete", family, text), "-c")
+	return err
+}
+
 // load puts the rules in place of those that are there; what the table counted
 // and remembers of limits stays. A table of another make is replaced whole. have is
 // the table as listed.
 func load(ctx context.Context, family, text, have string) error {
-	header := fmt.Sprintf("add table %s %s\n%%s table %s %s\n", family, name, family, name)
 	if have != "" && objectsOf(have) == objectsOf(text) {
-		if _, err := nft(ctx, fmt.Sprintf(header, "flush")+text); err == nil {
+		if _, err := nft(ctx, replacing("flush", family, text)); err == nil {
 			return nil
 		}
 	}
-	if _, err := nft(ctx, fmt.Sprintf(header, "delete")+text); err != nil {
+	if _, err := nft(ctx, replacing("delete", family, text)); err != nil {
 		return fmt.Errorf("load table %s %s: %w", family, name, err)
 	}
 	return nil
