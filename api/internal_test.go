@@ -20,6 +20,7 @@ import (
 
 	"github.com/weft-sdn/weft/api"
 	"github.com/weft-sdn/weft/api/internal/memory"
+	"github.com/weft-sdn/weft/flows"
 )
 
 // inside serves the internal API over real mTLS.
@@ -150,7 +151,7 @@ func TestStream(t *testing.T) {
 func TestEveryContainerWithManyRules(t *testing.T) {
 	x := newInside(t)
 	agent := x.agent(t, "cell-1")
-	full := api.Hello{VTEP: "192.0.2.1", Endpoints: slices.Repeat([]api.Endpoint{{Container: "c1", IP: "10.255.1.2", OFPort: 7, Egress: strings.Repeat("x", 64<<10)}}, 250)}
+	full := api.Hello{VTEP: "192.0.2.1", Endpoints: slices.Repeat([]api.Endpoint{{Container: "c1", IP: "10.255.1.2", OFPort: 7, Egress: strings.Repeat("x", flows.MaxEgressText)}}, 250)}
 	stream, err := agent.Open(t.Context(), full)
 	if err != nil {
 		t.Fatal(err)

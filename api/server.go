@@ -31,7 +31,7 @@ const (
 	// contract says.
 	maxBodyBytes = 10 << 20
 	// maxAgentBodyBytes bounds the body of a request to the internal API: all
-	// endpoints of a cell, each with a set of egress rules of up to 64 KB.
+	// endpoints of a cell, each with egress rules of up to flows.MaxEgressText.
 	maxAgentBodyBytes = 64 << 20
 
 	// ioTimeout bounds reading a request and writing its answer. Waits and

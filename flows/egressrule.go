@@ -188,7 +188,7 @@ func (r EgressRules) parse() ([]EgressRule, error) {
 	for text := range strings.SplitSeq(string(r), ";") {
 		rule, err := parseEgressRule(text)
 		if err != nil {
-			return nil, fmt.Errorf("egress rule %q: %w", strings.TrimSpace(text), err)
+			return nil, fmt.Errorf("egress rule %.80q: %w", strings.TrimSpace(text), err)
 		}
 		rules = append(rules, rule)
 	}
