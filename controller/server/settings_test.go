@@ -10,13 +10,13 @@ import (
 	"github.com/weft-sdn/weft/api"
 )
 
-// TestSettingsReachTheCells: deny_networks and the log switch as an agent
+// TestSettingsReachTheCells: vxlan_port, deny_networks and the log switch as an agent
 // receives them over the wire, group_quarantine as an admin reads it, and an
 // app's name as an agent learns it.
 func TestSettingsReachTheCells(t *testing.T) {
 	dir, config := install(t)
 	config.DenyNetworks = []string{"169.254.169.254/32"}
-	config.GroupQuarantine = 90 * time.Second
+	config.GroupQuarantine, config.VXLANPort = 90*time.Second, 4790
 	s := run(t, config)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
@@ -44,8 +44,14 @@ func TestSettingsReachTheCells(t *testing.T) {
 	denied := func(flow string) bool {
 		return strings.Contains(flow, "table=egress") && strings.Contains(flow, "169.254.169.254")
 	}
-	if base := fragment("base"); !slices.ContainsFunc(base.Flows, denied) {
-		t.Errorf("no flow denies the network:\n%s", strings.Join(base.Flows, "\n"))
+	tunnel := func(flow string) bool {
+		return strings.Contains(flow, "table=egress") && strings.Contains(flow, "tp_dst=4790") && strings.HasSuffix(flow, "actions=drop")
+	}
+	base := fragment("base")
+	for what, holds := range map[string]func(string) bool{"denies the network": denied, "keeps VXLAN inside": tunnel} {
+		if !slices.ContainsFunc(base.Flows, holds) {
+			t.Errorf("no flow %s:\n%s", what, strings.Join(base.Flows, "\n"))
+		}
 	}
 	quiet := fragment("endpoint/c1") // with the group id that it has by now
 	if now, err := admin.SetLogging(ctx, api.Logging{Apps: []string{"cats"}}); err != nil || now.Accepted || len(now.Apps) != 1 {
