@@ -18,13 +18,13 @@ var ErrNoDevice = errors.New("has no network device in this network namespace")
 // Host keeps the host's side as a State wants it. It remembers what it did only
 // to notice that somebody undid it. The zero value is ready for use.
 type Host struct {
-	mu         sync.Mutex
-	loaded     map[string]string // by family: the text of ours that was loaded last
-	listed     map[string]string // by family: how nft listed it then
-	mute       bool              // the kernel cannot reject in family bridge
-	problem    string            // why, for people
-	repairs    int
-	lastRepair time.Time
+	mu     sync.Mutex        // held while programs run
+	loaded map[string]string // by family: the text of ours that was loaded last
+	listed map[string]string // by family: how nft listed it then
+	mute   bool              // the kernel cannot reject in family bridge
+
+	telling sync.Mutex // of report, never held for long
+	report  Report
 }
 
 // Report is what a Host tells of itself.
@@ -34,11 +34,18 @@ type Report struct {
 	Problem    string    // what this kernel cannot do, "" if nothing
 }
 
-// Report returns what happened so far.
+// Report returns what happened so far, at once.
 func (h *Host) Report() Report {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return Report{Repairs: h.repairs, LastRepair: h.lastRepair, Problem: h.problem}
+	h.telling.Lock()
+	defer h.telling.Unlock()
+	return h.report
+}
+
+// tell changes the report.
+func (h *Host) tell(change func(*Report)) {
+	h.telling.Lock()
+	defer h.telling.Unlock()
+	change(&h.report)
 }
 
 // Ensure makes devices, route and rules as want says, and reports in words what
@@ -92,7 +99,7 @@ func (h *Host) ensureTable(ctx context.Context, family string, want State) (stri
 	}
 	if known && have != h.listed[family] {
 		what += " (somebody changed it)"
-		h.repairs, h.lastRepair = h.repairs+1, time.Now()
+		h.tell(func(r *Report) { r.Repairs, r.LastRepair = r.Repairs+1, time.Now() })
 	}
 	if err := h.load(ctx, family, have, want); err != nil {
 		return "", err
@@ -106,7 +113,8 @@ func (h *Host) answersNow(ctx context.Context, want State) bool {
 	if check(ctx, familyBridge, want.text(familyBridge)) != nil {
 		return false
 	}
-	h.mute, h.problem = false, ""
+	h.mute = false
+	h.tell(func(r *Report) { r.Problem = "" })
 	return true
 }
 
@@ -121,8 +129,9 @@ func (h *Host) load(ctx context.Context, family, have string, want State) error 
 	if err != nil && family == familyBridge && !want.Mute {
 		want.Mute = true
 		if load(ctx, family, want.text(family), have) == nil {
-			h.mute, h.problem = true, fmt.Sprintf("denied traffic is dropped, not answered: does the kernel have nft_reject_bridge? %v", err)
-			err = nil
+			problem := fmt.Sprintf("denied traffic is dropped, not answered: does the kernel have nft_reject_bridge? %v", err)
+			h.mute, err = true, nil
+			h.tell(func(r *Report) { r.Problem = problem })
 		}
 	}
 	if err != nil {
@@ -176,9 +185,19 @@ func (h *Host) SetMappings(ctx context.Context, want State) error {
 	return setMappings(ctx, want)
 }
 
-// InStep reports whether both tables are as they were loaded.
+// errBusy says that the rules cannot be compared now.
+var errBusy = errors.New("the rules are being changed: does nft hang?")
+
+// InStep reports whether both tables are as they were loaded. It waits for
+// somebody who changes them, until ctx ends.
 func (h *Host) InStep(ctx context.Context) (bool, error) {
-	h.mu.Lock()
+	for !h.mu.TryLock() {
+		select {
+		case <-ctx.Done():
+			return false, errBusy
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
 	defer h.mu.Unlock()
 	for _, family := range []string{familyInet, familyBridge} {
 		have, err := list(ctx, family)

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/weft-sdn/weft/flows"
 )
@@ -21,6 +22,7 @@ func nft(ctx context.Context, script string, options ...string) (string, error) 
 	cmd.Stdin = strings.NewReader(script)
 	var out, problem bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &problem
+	cmd.WaitDelay = time.Second // for what it may have started itself
 	err := cmd.Run()
 	switch {
 	case errors.Is(err, exec.ErrNotFound):

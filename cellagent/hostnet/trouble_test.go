@@ -1,11 +1,14 @@
 package hostnet
 
 import (
+	"context"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // wrapNft puts a shell script before the nft program. It finds the script for
@@ -46,5 +49,33 @@ func TestAnswersComeBack(t *testing.T) {
 	}
 	if again := p.ensure(plain()); len(again) != 0 || p.host.Report().Repairs != 0 {
 		t.Errorf("then it changes %q, report %+v", again, p.host.Report())
+	}
+}
+
+// TestHangingNftHoldsUpNobodyWhoAsks: the status has an end, too.
+func TestHangingNftHoldsUpNobodyWhoAsks(t *testing.T) {
+	p := newPlace(t)
+	dir := wrapNft(t, "touch $DIR/runs; exec sleep 20")
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ended := make(chan error, 1)
+	go func() { // wherever: it gets no further than nft
+		ended <- p.host.SetMappings(ctx, plain())
+	}()
+	for {
+		if _, err := os.Stat(filepath.Join(dir, "runs")); err == nil {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	start := time.Now()
+	_ = p.host.Report()
+	short, stop := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer stop()
+	if _, err := p.host.InStep(short); !errors.Is(err, errBusy) || time.Since(start) > 5*time.Second {
+		t.Errorf("%v after %v", err, time.Since(start))
+	}
+	cancel()
+	if err := <-ended; err == nil {
+		t.Error("a killed nft is no error")
 	}
 }
