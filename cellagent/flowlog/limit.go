@@ -15,7 +15,8 @@ const (
 // limiter lets through so many events per second of each sender. It is pure:
 // time is given to it.
 type limiter struct {
-	perSec   float64 // and the burst; 0 lets nothing through
+	perSec   float64 // 0 lets nothing through
+	burst    float64
 	accounts map[account]*bucket
 }
 
@@ -33,7 +34,13 @@ type bucket struct {
 }
 
 func newLimiter(perSec int) *limiter {
-	return &limiter{perSec: float64(perSec), accounts: map[account]*bucket{}}
+	l := &limiter{perSec: float64(perSec), accounts: map[account]*bucket{}}
+	if perSec > 0 {
+		// The host's rules have the same limit, and what they let through must
+		// pass here, though it may arrive a little sooner after the one before.
+		l.burst = l.perSec + 1
+	}
+	return l
 }
 
 // take reports whether one more event may be written at this time, and if so,
@@ -41,7 +48,7 @@ func newLimiter(perSec int) *limiter {
 func (l *limiter) take(who account, now time.Time) (suppressed uint64, ok bool) {
 	b := l.bucket(who, now)
 	if passed := now.Sub(b.last).Seconds(); passed > 0 {
-		b.tokens, b.last = min(l.perSec, b.tokens+passed*l.perSec), now
+		b.tokens, b.last = min(l.burst, b.tokens+passed*l.perSec), now
 	}
 	if b.tokens < 1 {
 		b.suppressed++
@@ -69,7 +76,7 @@ func (l *limiter) bucket(who account, now time.Time) *bucket {
 			return b
 		}
 	}
-	b := &bucket{tokens: l.perSec, last: now}
+	b := &bucket{tokens: l.burst, last: now}
 	l.accounts[who] = b
 	return b
 }
