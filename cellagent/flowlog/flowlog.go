@@ -39,6 +39,10 @@ const queued = 1024
 // retry is how long a log that cannot listen waits before it tries again.
 const retry = time.Second
 
+// parting is how long an agent that ends waits for the reader of its standard
+// output.
+const parting = time.Second
+
 // Log is a cell's flow log.
 type Log struct {
 	cfg      Config
@@ -110,7 +114,14 @@ func (l *Log) Run(ctx context.Context) {
 		case <-time.After(retry):
 		}
 	}
-	<-done
+	if l.cfg.File != Stdout {
+		<-done
+		return
+	}
+	select {
+	case <-done:
+	case <-time.After(parting): // who reads it may have stopped, and the agent must not
+	}
 }
 
 // take decodes a frame, applies the limits and queues the event. It never

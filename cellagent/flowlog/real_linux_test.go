@@ -239,3 +239,44 @@ func TestFloodIsAccountedFor(t *testing.T) {
 		t.Errorf("%d accounted for of %d sent: %+v", total()-base, sent, c)
 	}
 }
+
+// TestEndsThoughNobodyReads: a reader of the standard output that has stopped
+// keeps no agent from ending.
+func TestEndsThoughNobodyReads(t *testing.T) {
+	if !inNamespace(t) {
+		return
+	}
+	reader, writer, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout := os.Stdout
+	os.Stdout = writer
+	defer func() {
+		os.Stdout = stdout
+		writer.Close()
+		reader.Close()
+	}()
+	log := New(Config{File: Stdout}, Cell{
+		Names: &registry{}, Fault: func(string, error) {},
+		Local: func(netip.Addr) (Local, bool) { return Local{}, false },
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() { defer close(ended); log.Run(ctx) }()
+	for full := 0; full < 20; { // for so long that it does not move any more
+		select {
+		case log.queue <- Event{Verdict: Limited}:
+			full = 0
+		default:
+			full++
+			time.Sleep(10 * time.Millisecond)
+		}
+	}
+	cancel()
+	select {
+	case <-ended:
+	case <-time.After(5 * parting):
+		t.Error("the log waits for its reader")
+	}
+}
