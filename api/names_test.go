@@ -3,6 +3,9 @@ package api_test
 import (
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/weft-sdn/weft/api"
@@ -33,6 +36,22 @@ func TestAgentsLearnNames(t *testing.T) {
 	}
 	if got, err := agent.Groups(t.Context(), nil); err != nil || len(got) != 0 {
 		t.Errorf("asked for nothing: %v, %v", got, err)
+	}
+	config, err := api.ClientTLS(x.files("cell-1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw := &http.Client{Transport: &http.Transport{TLSClientConfig: config}}
+	for n, status := range map[int]int{1000: 200, 1001: 400} {
+		resp, err := raw.Get(x.url + "/weft/v1/groups?id=7" + strings.Repeat(",7", n-1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, _ := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if resp.StatusCode != status || (status == 400) != strings.Contains(string(text), "more than 1000 group ids") {
+			t.Errorf("%d ids: %d %s", n, resp.StatusCode, text)
+		}
 	}
 	if _, err := agent.Groups(t.Context(), []uint16{0}); !errors.Is(err, api.ErrInvalid) {
 		t.Errorf("group 0 is nobody's: %v", err)

@@ -92,6 +92,8 @@ func (s *script) do(line string) string {
 		return s.table(flows.CellID(strings.TrimPrefix(rest, "cell=")))
 	case "groups":
 		return s.groups(rest)
+	case "nameless":
+		return fmt.Sprintf("%s\n", s.state.Nameless())
 	}
 	var out strings.Builder
 	for _, d := range s.state.Step(s.event(verb, rest)) {

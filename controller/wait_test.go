@@ -219,10 +219,9 @@ func TestStoppedController(t *testing.T) {
 type slowStore struct {
 	write time.Duration
 
-	mu     sync.Mutex
-	down   bool
-	log    []controller.Change
-	writes int
+	mu   sync.Mutex
+	down bool
+	log  []controller.Change
 }
 
 func (s *slowStore) Load(context.Context) (controller.Snapshot, error) {
@@ -245,12 +244,23 @@ func (s *slowStore) Write(_ context.Context, cmd controller.Command) (api.Revisi
 	time.Sleep(s.write)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.writes++
 	revision := api.Revision(len(s.log) + 1)
-	s.log = append(s.log, controller.Change{Revision: revision, Events: []controller.Event{controller.PolicyAdded{
-		From: "x", To: "app",
-		Rule: flows.Rule{Policy: flows.PolicyID(revision), From: 2, To: 1, Protocol: flows.TCP, Ports: flows.PortRange{First: 80, Last: 80}},
-	}}})
+	var events []controller.Event
+	switch cmd := cmd.(type) {
+	case controller.FreeGroups:
+		for _, group := range cmd.Groups {
+			events = append(events, controller.GroupFreed{Group: group, Revision: revision, At: time.Now()})
+		}
+	case controller.ReleaseGroups:
+		for _, freed := range cmd.Groups {
+			events = append(events, controller.GroupReleased{Group: freed.Group})
+		}
+	default:
+		events = append(events, controller.PolicyAdded{From: "x", To: "app", Rule: flows.Rule{
+			Policy: flows.PolicyID(revision), From: 2, To: 1, Protocol: flows.TCP, Ports: flows.PortRange{First: 80, Last: 80},
+		}})
+	}
+	s.log = append(s.log, controller.Change{Revision: revision, Events: events})
 	return revision, nil
 }
 
@@ -366,6 +376,36 @@ func TestLogDoesNotAnswer(t *testing.T) {
 		s.set(false)
 		if msg, err := st.Next(t.Context()); err != nil || msg.Revision != 1 {
 			t.Errorf("message %+v, %v", msg, err)
+		}
+	})
+}
+
+// TestGroupsGoRoundByThemselves: nobody has to ask. Looked for every ten
+// seconds, freed when unused twice, released five minutes after all know.
+func TestGroupsGoRoundByThemselves(t *testing.T) {
+	runSlow(t, &slowStore{}, func(t *testing.T, c *controller.Controller, _ api.Stream, id string) {
+		if err := c.Acknowledge(t.Context(), "cell-1", api.Applied{Stream: id, Seq: 1}); err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		for _, at := range []struct {
+			seconds int
+			want    string
+		}{{19, "app x "}, {21, "app x quarantined "}, {329, "app x quarantined "}, {331, "app "}} {
+			time.Sleep(time.Until(began.Add(time.Duration(at.seconds) * time.Second)))
+			groups, err := c.Groups(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := ""
+			for _, g := range groups {
+				if got += g.App + " "; g.State != "" {
+					got += g.State + " "
+				}
+			}
+			if got != at.want {
+				t.Errorf("after %d s: %s, want %s", at.seconds, got, at.want)
+			}
 		}
 	})
 }

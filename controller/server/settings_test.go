@@ -10,13 +10,16 @@ import (
 	"github.com/weft-sdn/weft/api"
 )
 
-// TestSettingsReachTheCells: vxlan_port, deny_networks and the log switch as an agent
-// receives them over the wire, group_quarantine as an admin reads it, and an
-// app's name as an agent learns it.
+// TestSettingsReachTheCells: vxlan_port, deny_networks and the log switch as an
+// agent receives them over the wire, group_quarantine as the controller is told
+// it, and an app's name as an agent learns it.
 func TestSettingsReachTheCells(t *testing.T) {
 	dir, config := install(t)
 	config.DenyNetworks = []string{"169.254.169.254/32"}
 	config.GroupQuarantine, config.VXLANPort = 90*time.Second, 4790
+	if overlay, err := config.Overlay(); err != nil || overlay.Quarantine != 90*time.Second {
+		t.Errorf("group_quarantine is %v, %v", overlay.Quarantine, err)
+	}
 	s := run(t, config)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
