@@ -68,8 +68,9 @@ func (c *Client) addInternal(ctx context.Context, b *bridgeRow, p Internal) erro
 	return err
 }
 
-// DeleteBridge removes the bridge and all its ports. Deleting an absent one is
-// not an error; one that cell does not own is refused with ErrForeignBridge.
+// DeleteBridge removes the bridge and all its ports, with the rows that limited
+// them. Deleting an absent one is not an error; one that cell does not own is
+// refused with ErrForeignBridge.
 func (c *Client) DeleteBridge(ctx context.Context, name, cell string) error {
 	v, err := c.view()
 	if err != nil {
@@ -83,5 +84,9 @@ func (c *Client) DeleteBridge(ctx context.Context, name, cell string) error {
 		return fmt.Errorf("%w: bridge %q has external_ids:%s=%q, not %q", ErrForeignBridge, name, KeyOwner, owner, cell)
 	}
 	// Its rows go when nothing refers to them.
-	return c.settle(ctx, "delete bridge "+name, root, []rfc7047.Operation{mutate(rootTable, root.UUID, removeFrom("bridges", b.UUID))})
+	if err := c.settle(ctx, "delete bridge "+name, root, []rfc7047.Operation{mutate(rootTable, root.UUID, removeFrom("bridges", b.UUID))}); err != nil {
+		return err
+	}
+	c.sweep(ctx) // those of limits do not
+	return nil
 }

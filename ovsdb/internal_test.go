@@ -69,6 +69,11 @@ func TestDeleteBridgeTakesOursAlone(t *testing.T) {
 		t.Errorf("as another cell: %v", err)
 	}
 	o.vsctl("add-br", "br-other")
+	limit := ovsdb.Limits{In: ovsdb.Limit{RateKbps: 10000, BurstKb: 2000}}
+	add(t, c, limited(2, limit))
+	add(t, c, limited(3, limit))
+	o.vsctl("del-port", "c2") // which leaves its limits behind
+	eventually(t, "somebody else's deletion is seen", func() bool { return len(ports(t, c)) == 1 })
 	for range 2 {
 		if err := c.DeleteBridge(ctx, "br-weft", "cell-1"); err != nil {
 			t.Fatal(err)
@@ -76,5 +81,8 @@ func TestDeleteBridgeTakesOursAlone(t *testing.T) {
 	}
 	if got := o.vsctl("list-br"); got != "br-other" {
 		t.Errorf("bridges left: %q", got)
+	}
+	if got := limiting(o); got != "" {
+		t.Errorf("limits left: %s", got)
 	}
 }
