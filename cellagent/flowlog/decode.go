@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/weft-sdn/weft/cellagent/hostnet"
 	"github.com/weft-sdn/weft/flows"
 )
 
@@ -19,13 +20,6 @@ type Frame struct {
 	Header  []byte // Ethernet
 	Payload []byte // IPv4, possibly cut off
 }
-
-// The prefix of what the host's rules log of a container's connections out of
-// the overlay. Such a frame has no notice.
-const (
-	limitPrefix  = "weft-limit"
-	dryRunSuffix = "-dry"
-)
 
 var errNotOurs = errors.New("not logged by the cell's own rules")
 
@@ -44,9 +38,11 @@ func decode(f Frame) (Event, error) {
 
 // decodeReason reads who logged the frame and why.
 func (e *Event) decodeReason(f Frame) error {
-	if how, ok := strings.CutPrefix(strings.TrimRight(f.Prefix, ": "), limitPrefix); ok {
+	// What the host's rules log themselves has no notice.
+	switch prefix := strings.TrimRight(f.Prefix, ": "); prefix {
+	case hostnet.PrefixLimit, hostnet.PrefixLimitDry:
 		e.Direction, e.Verdict, e.Reason = Egress, Limited, "outbound_connections"
-		e.DryRun = how == dryRunSuffix
+		e.DryRun = prefix == hostnet.PrefixLimitDry
 		return nil
 	}
 	if len(f.Header) < 14 || binary.BigEndian.Uint16(f.Header[12:]) != 0x0800 {

@@ -8,14 +8,11 @@ import (
 
 	"github.com/florianl/go-nflog/v2"
 	"golang.org/x/sys/unix"
+
+	"github.com/weft-sdn/weft/cellagent/hostnet"
 )
 
 const (
-	// group is the NFLOG group of the cell's rules.
-	group = 7
-	// frameBytes is how much of a packet is of use: the longest IPv4 header and
-	// the first bytes of what is behind it.
-	frameBytes = 128
 	// flushEvery is how long the kernel collects frames, in 1/100 s.
 	flushEvery = 5
 	// socketBytes is the size of the socket's buffer.
@@ -25,10 +22,10 @@ const (
 // listen takes frames until ctx ends or the socket fails.
 func (l *Log) listen(ctx context.Context) error {
 	socket, err := nflog.Open(&nflog.Config{
-		Group: group, Copymode: nflog.CopyPacket, Bufsize: frameBytes, Timeout: flushEvery, Flags: nflog.FlagSeq,
+		Group: hostnet.LogGroup, Copymode: nflog.CopyPacket, Bufsize: hostnet.SnapLen, Timeout: flushEvery, Flags: nflog.FlagSeq,
 	})
 	if err != nil {
-		return fmt.Errorf("NFLOG group %d: %w", group, err)
+		return fmt.Errorf("NFLOG group %d: %w", hostnet.LogGroup, err)
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer socket.Close() // waits for a goroutine that ends with ctx
@@ -52,14 +49,14 @@ func (l *Log) listen(ctx context.Context) error {
 		return 1
 	}
 	if err := socket.RegisterWithErrorFunc(ctx, hook, onError); err != nil {
-		return fmt.Errorf("NFLOG group %d (does another program listen on it?): %w", group, err)
+		return fmt.Errorf("NFLOG group %d (does another program listen on it?): %w", hostnet.LogGroup, err)
 	}
 	l.fault(0, "flow log", nil)
 	select {
 	case <-ctx.Done():
 		return nil
 	case err := <-failed:
-		return fmt.Errorf("NFLOG group %d: %w", group, err)
+		return fmt.Errorf("NFLOG group %d: %w", hostnet.LogGroup, err)
 	}
 }
 

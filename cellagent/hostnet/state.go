@@ -26,9 +26,9 @@ const (
 	PrefixLimitDry = "weft-limit-dry" // over the limit, and let pass
 )
 
-// snapLen is how much of a packet is logged, bytes: IP and transport header
+// SnapLen is how much of a packet is logged, bytes: IP and transport header
 // with all options.
-const snapLen = 128
+const SnapLen = 128
 
 // State is all that the host's side of a cell depends on.
 type State struct {

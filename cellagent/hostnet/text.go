@@ -71,7 +71,7 @@ func overEach(set, key string, perSec, burst int) string {
 func count(counter string) string { return "counter name " + counter }
 
 func logging(prefix string) string {
-	return fmt.Sprintf("log prefix %q group %d snaplen %d", prefix, LogGroup, snapLen)
+	return fmt.Sprintf("log prefix %q group %d snaplen %d", prefix, LogGroup, SnapLen)
 }
 
 // answer is the chain that rejects, within the limits, and drops the rest.
