@@ -127,11 +127,11 @@ func TestMappingsHoldForEveryClient(t *testing.T) {
 	eventually(t, "the host has heard the clients", func() bool { return len(tracked(t)) == 2 })
 
 	first := b.attachMapped("one", 2, "61000:8080/udp")
-	other := b.attachMapped("other", 9, "61009:8080/udp")
-	for _, port := range []string{first, other} {
-		if err := b.waitReady(port); err != nil {
-			t.Fatal(err)
-		}
+	if err := b.waitReady(first); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.waitReady(b.attachMapped("other", 9, "61009:8080/udp")); err != nil {
+		t.Fatal(err)
 	}
 	eventually(t, "the early clients reach their containers", func() bool { return arrives(t, "first") && arrives(t, "other") })
 	mark(t, tracked(t)["61009"])
