@@ -22,8 +22,15 @@ type laggard struct {
 	lazy    bool                       // it acknowledges nothing for now
 	running map[int]string             // container number -> app
 	apps    map[string]string          // fragment key -> whose endpoint it is, as last reported
+	unheld  []version                  // what was read and the switch does not hold yet
 	holds   map[string]flows.Fragment  // the switch's table
 	whose   map[string]map[string]bool // group id -> apps whose packets the switch marks with it
+}
+
+// version is the table after a message of the stream.
+type version struct {
+	seq   uint64
+	table map[string]flows.Fragment
 }
 
 // read takes what there is on the stream, for a moment.
@@ -46,24 +53,25 @@ func (l *laggard) read() {
 	for _, key := range msg.Remove {
 		delete(l.table, key)
 	}
-	l.last = msg
+	l.unheld = append(l.unheld, version{msg.Seq, maps.Clone(l.table)})
 }
 
-// install makes the switch hold what was read, and says so.
-func (l *laggard) install() {
-	if l.last.Seq == 0 {
+// install makes the switch hold what was read, or some of it, and says so.
+func (l *laggard) install(some int) {
+	if some == 0 {
 		return
 	}
-	if err := l.Acknowledge(l.limit(), l.cell, api.Applied{Stream: l.id, Seq: l.last.Seq}); err != nil {
+	now := l.unheld[some-1]
+	if err := l.Acknowledge(l.limit(), l.cell, api.Applied{Stream: l.id, Seq: now.seq}); err != nil {
 		return // replaced meanwhile
 	}
-	l.holds, l.whose = maps.Clone(l.table), map[string]map[string]bool{}
+	l.unheld, l.holds, l.whose = l.unheld[some:], now.table, map[string]map[string]bool{}
 	for i := range 4 {
 		key := string(flows.EndpointKey(on(l.n, i, "").Container))
 		if _, has := l.holds[key]; !has {
 			continue
 		}
-		if group := l.groupOf(on(l.n, i, "").Container); group != "0" {
+		if group := l.groupIn(l.holds, on(l.n, i, "").Container); group != "0" {
 			if l.whose[group] == nil {
 				l.whose[group] = map[string]bool{}
 			}
@@ -102,7 +110,7 @@ func (l *laggard) step(random *rand.Rand) {
 		if err != nil {
 			l.Fatal(err)
 		}
-		l.stream, l.open, l.last = stream, true, api.Message{}
+		l.stream, l.open, l.unheld = stream, true, nil
 	case choice == 0:
 		l.stream.Close()
 		l.open = false
@@ -111,7 +119,7 @@ func (l *laggard) step(random *rand.Rand) {
 	default:
 		l.read()
 		if !l.lazy {
-			l.install()
+			l.install(random.IntN(len(l.unheld) + 1))
 		}
 	}
 }
@@ -129,7 +137,9 @@ func TestNoSwitchKnowsAnIDAsAnothers(t *testing.T) {
 		b.restart(gormstore.Options{MaxGroup: 3})
 		var cells []*laggard
 		for n := 1; n <= 2; n++ {
-			cells = append(cells, &laggard{agent: b.cellNumber(n), n: n, open: true, running: map[int]string{}, apps: map[string]string{}})
+			l := &laggard{agent: b.cellNumber(n), n: n, open: true, running: map[int]string{}, apps: map[string]string{}}
+			l.unheld = []version{{l.last.Seq, maps.Clone(l.table)}}
+			cells = append(cells, l)
 		}
 		owner := map[string]string{}
 		for range 400 {

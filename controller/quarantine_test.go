@@ -100,7 +100,13 @@ func TestGroupIDGoesRound(t *testing.T) {
 // groupOf is the group id that packets of a container get, 0 for none.
 func (a *agent) groupOf(container string) string {
 	a.Helper()
-	for _, flow := range a.table["endpoint/"+container].Flows {
+	return a.groupIn(a.table, container)
+}
+
+// groupIn is groupOf by a table that the cell had.
+func (a *agent) groupIn(table map[string]flows.Fragment, container string) string {
+	a.Helper()
+	for _, flow := range table["endpoint/"+container].Flows {
 		if load, _, is := strings.Cut(flow.Actions, "->NXM_NX_REG0[0..15]"); is && flow.Table == flows.TableClassify {
 			group, err := strconv.ParseUint(strings.TrimPrefix(load, "load:"), 0, 16)
 			if err != nil {
@@ -109,7 +115,7 @@ func (a *agent) groupOf(container string) string {
 			return fmt.Sprint(group)
 		}
 	}
-	a.Fatalf("no flow of %s loads its group: %v", container, a.table["endpoint/"+container])
+	a.Fatalf("no flow of %s loads its group: %v", container, table["endpoint/"+container])
 	return ""
 }
 
@@ -264,6 +270,16 @@ func TestAppComesBack(t *testing.T) {
 	b.is("old", id, "while a policy names it")
 }
 
+// churn makes one container without an app of the cell come and another go, and
+// reads what that changes.
+func (a *agent) churn(up int, down ...string) {
+	a.Helper()
+	if err := a.report([]api.Endpoint{on(2, up, "")}, down...); err != nil {
+		a.Fatal(err)
+	}
+	a.next()
+}
+
 // TestBusyCellMovesOn: a cell whose containers never stop coming and going is
 // never quite in step, and still shown to have passed the freeing.
 func TestBusyCellMovesOn(t *testing.T) {
@@ -272,17 +288,37 @@ func TestBusyCellMovesOn(t *testing.T) {
 	two.next()
 	two.ack()
 	b.tidy(0)
-	churn := func(i int) {
-		if err := two.report([]api.Endpoint{on(2, i, "")}, on(2, i-1, "").Container); err != nil {
-			t.Fatal(err)
-		}
-	}
-	churn(10)
-	for i := 11; i < 14; i++ {
-		two.next()
-		churn(i) // before the last one is acknowledged there is more
-		two.ack()
+	two.churn(10)
+	for i := 11; i < 14; i++ { // before the last one is acknowledged there is more
+		two.churn(i, on(2, i-1, "").Container)
+		two.ackUpTo(two.last.Seq - 1)
 	}
 	b.tidy(over)
 	b.is("old", "", id+" was freed long ago")
+}
+
+// TestOldAcknowledgement: one of a message from before the freeing says nothing
+// of it, though there is a later one under way that would.
+func TestOldAcknowledgement(t *testing.T) {
+	b := start(t)
+	one, two := b.cellNumber(1), b.cellNumber(2, on(2, 1, "old"))
+	one.next() // cell-2 is there
+	one.ack()
+	b.settled(map[*agent]string{two: "old"})
+	id := b.group("old")
+	two.churn(5)
+	n := two.last.Seq
+	two.churn(6)
+	two.ackUpTo(n)
+	if err := two.report(nil, "c1"); err != nil {
+		t.Fatal(err)
+	}
+	b.tidy(0)
+	two.churn(7)
+	two.ackUpTo(n + 1)
+	b.tidy(over)
+	b.is("old", id+" quarantined", "while the switch still has its container")
+	two.ackUpTo(n + 2)
+	b.tidy(over)
+	b.is("old", "", "when the switch has it no more")
 }

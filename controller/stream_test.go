@@ -159,7 +159,12 @@ func (a *agent) has(key string) bool {
 
 func (a *agent) ack() {
 	a.Helper()
-	if err := a.Acknowledge(a.limit(), a.cell, api.Applied{Stream: a.id, Seq: a.last.Seq}); err != nil {
+	a.ackUpTo(a.last.Seq)
+}
+
+func (a *agent) ackUpTo(seq uint64) {
+	a.Helper()
+	if err := a.Acknowledge(a.limit(), a.cell, api.Applied{Stream: a.id, Seq: seq}); err != nil {
 		a.Fatal(err)
 	}
 }
