@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"time"
@@ -160,6 +162,20 @@ func (c *Container) runtime() *libcni.RuntimeConf {
 func (c *Container) Stop() {
 	c.Cell.bed.Helper()
 	c.Cell.bed.must(c.stop())
+}
+
+// Inherit stops the container and attaches another one to its cell, of the app,
+// that is given its address.
+func (c *Container) Inherit(app string) *Container {
+	c.Cell.bed.Helper()
+	c.Stop()
+	last := filepath.Join(c.Cell.path("addresses"), bridgeName, "last_reserved_ip.0") // host-local takes the next one
+	c.Cell.bed.must(os.WriteFile(last, []byte(c.IP.Prev().String()), 0o644))
+	heir := c.Cell.Run(app)
+	if heir.IP != c.IP {
+		c.Cell.bed.Fatalf("%s has %s, want %s of %s", heir.ID, heir.IP, c.IP, c.ID)
+	}
+	return heir
 }
 
 func (c *Container) stop() error {

@@ -71,6 +71,16 @@ func (s *Station) dial(network string, local, remote netip.AddrPort, timeout tim
 	return conn, err
 }
 
+// Dial opens a UDP socket to the address that stays until the test ends, from a
+// port of the station's: 0 lets the kernel choose.
+func (s *Station) Dial(port uint16, to netip.AddrPort) net.Conn {
+	s.bed.Helper()
+	conn, err := s.dial("udp", netip.AddrPortFrom(s.IP, port), to, probeTimeout)
+	s.bed.must(err)
+	s.bed.Cleanup(func() { conn.Close() })
+	return conn
+}
+
 // SendFrame puts a frame on the station's eth0 as it is, past its own network
 // stack.
 func (s *Station) SendFrame(frame []byte) error {

@@ -136,6 +136,14 @@ func (t *Traffic) Reset(limit time.Duration) {
 // unless TCP put several into one.
 func (t *Traffic) Received() int64 { return t.received.Load() }
 
+// Client returns the address and port that the client sends from.
+func (t *Traffic) Client() netip.AddrPort {
+	t.bed.Helper()
+	client, err := netip.ParseAddrPort(t.conn.LocalAddr().String())
+	t.bed.must(err)
+	return client
+}
+
 // Runs holds that answers are coming in.
 func (t *Traffic) Runs() {
 	t.bed.Helper()

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -38,6 +39,24 @@ func TestEgress(t *testing.T) {
 		bed.Refused(closed, outside, what)
 		bed.Refused(open, closed, what)
 		bed.Refused(open, far, what)
+	}
+}
+
+// A rule of many addresses and many ports, which the switch looks up as two
+// halves, opens those ports of those addresses alone.
+func TestEgressToManyPortsOfManyAddresses(t *testing.T) {
+	bed := bed(t)
+	cell, outside, beyond := bed.Cell(1), bed.Outside(), bed.UnmaskedOutside()
+	wide := cell.RunWith("wide", testbed.Wants{Egress: "tcp 172.31.0.1-172.31.0.240 8071-8094"})
+	for _, what := range []string{"tcp/8071", "tcp/8085", "tcp/8094"} {
+		bed.Reaches(wide, outside, what)
+		bed.Refused(wide, beyond, what)
+	}
+	for _, what := range []string{"tcp/8070", "tcp/8095", "udp/8085"} {
+		bed.Refused(wide, outside, what)
+	}
+	if cell.Counted("egress", "conj_id=") == 0 {
+		t.Errorf("no packet has met a conjunction, which this rule is to be:\n%s", strings.Join(cell.Flows("egress"), "\n"))
 	}
 }
 
