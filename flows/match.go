@@ -83,7 +83,7 @@ var (
 	tracked = term{at: atCTState, needs: atIP, field: word("ct_state=-rel-inv+trk")}
 	related = term{at: atCTState, needs: atIP, field: word("ct_state=+rel-inv+trk")}
 	opening = term{at: atCTState, needs: atIP, field: word("ct_state=+new-rel-inv+trk")}
-	fresh   = term{at: atCTState, needs: atIP, field: word("ct_state=+new-rel-rpl-inv+trk")}
+	onward  = term{at: atCTState, needs: atIP, field: word("ct_state=-rel-rpl-inv+trk")} // a connection's own, as it was opened
 	invalid = term{at: atCTState, needs: atIP, field: word("ct_state=+inv+trk")}
 	// forward and backward are the directions of a valid connection.
 	forward  = term{at: atCTState, needs: atIP, field: word("ct_state=-rpl-inv+trk")}

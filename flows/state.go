@@ -42,6 +42,6 @@ func (b *builder) state() {
 	}
 	// The host's tracker may remember a connection longer than the bridge's: of
 	// a container that is gone, or of a rule. It opens nothing here.
-	b.add(at(stateGlare), []term{fresh, origin.is(originHost), hostAnswered}, drop)
+	b.add(at(stateGlare), []term{onward, origin.is(originHost), hostAnswered}, drop)
 	b.add(at(stateForward), []term{forward, origin.is(originHost)}, class.set(classHost), next)
 }

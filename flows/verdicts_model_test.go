@@ -288,7 +288,7 @@ func fromTheHost(cell CellState, s sighting, local func(netip.Addr) (Endpoint, b
 	if s.state.invalid || s.state.backward && !answers {
 		return "drop in state"
 	}
-	if s.answers && s.state.fresh && !s.state.backward && !s.state.related {
+	if s.answers && !s.state.backward && !s.state.related {
 		return "drop in state" // what we do not remember was not asked, or by somebody who is gone
 	}
 	to, ok := local(s.dst)
