@@ -111,3 +111,26 @@ func (c *Client) settle(ctx context.Context, comment string, root *rootRow, ops 
 	}
 	return nil
 }
+
+// DeleteBridge removes the bridge and all its ports, with the rows that limited
+// them. Deleting an absent one is not an error; one that cell does not own is
+// refused with ErrForeignBridge.
+func (c *Client) DeleteBridge(ctx context.Context, name, cell string) error {
+	v, err := c.view()
+	if err != nil {
+		return err
+	}
+	b, root := v.bridge(name), v.root()
+	if b == nil || root == nil {
+		return nil
+	}
+	if owner := b.ExternalIDs[KeyOwner]; owner != cell {
+		return fmt.Errorf("%w: bridge %q has external_ids:%s=%q, not %q", ErrForeignBridge, name, KeyOwner, owner, cell)
+	}
+	// Its rows go when nothing refers to them.
+	if err := c.settle(ctx, "delete bridge "+name, root, []rfc7047.Operation{mutate(rootTable, root.UUID, removeFrom("bridges", b.UUID))}); err != nil {
+		return err
+	}
+	c.sweep(ctx) // those of limits do not
+	return nil
+}
