@@ -4,40 +4,16 @@ import (
 	"context"
 	"encoding/binary"
 	"net/netip"
-	"os"
 	"os/exec"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
 	ctnetlink "github.com/ti-mo/conntrack"
 
 	"github.com/weft-sdn/weft/flows"
+	"github.com/weft-sdn/weft/testbed/ownnet"
 )
-
-// inNamespace runs the rest of the test in a network namespace of its own, in
-// a process of its own; it returns false in the process that waits for it.
-func inNamespace(t *testing.T) bool {
-	t.Helper()
-	const key = "WEFT_TEST_IN_NAMESPACE"
-	if os.Getenv(key) == t.Name() {
-		return true
-	}
-	cmd := exec.Command("/proc/self/exe", "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout=60s")
-	cmd.Env = append(os.Environ(), key+"="+t.Name())
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags:  syscall.CLONE_NEWNET | syscall.CLONE_NEWUSER,
-		UidMappings: []syscall.SysProcIDMap{{Size: 1, HostID: os.Getuid()}},
-		GidMappings: []syscall.SysProcIDMap{{Size: 1, HostID: os.Getgid()}},
-	}
-	out, err := cmd.CombinedOutput()
-	t.Logf("in its namespace:\n%s", out)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return false
-}
 
 func always() bool { return true }
 
@@ -85,7 +61,7 @@ func (k entries) become(ports ...uint16) {
 // TestTrackerForgets on a kernel's tracker: containers that left, policies that
 // went, and once more what the datapath made of them meanwhile.
 func TestTrackerForgets(t *testing.T) {
-	if !inNamespace(t) {
+	if !ownnet.Inside(t) {
 		return
 	}
 	script := `nft add table inet t; nft 'add chain inet t c { type filter hook output priority 0; }'; nft add rule inet t c ct label 1 ct state new accept`

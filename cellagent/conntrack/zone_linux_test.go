@@ -3,39 +3,15 @@ package conntrack
 import (
 	"encoding/binary"
 	"net/netip"
-	"os"
 	"os/exec"
 	"slices"
-	"syscall"
 	"testing"
 
 	ctnetlink "github.com/ti-mo/conntrack"
 
 	"github.com/weft-sdn/weft/flows"
+	"github.com/weft-sdn/weft/testbed/ownnet"
 )
-
-// inNamespace runs the rest of the test in a network namespace of its own, in
-// a process of its own; it returns false in the process that waits for it.
-func inNamespace(t *testing.T) bool {
-	t.Helper()
-	const key = "WEFT_TEST_IN_NAMESPACE"
-	if os.Getenv(key) == t.Name() {
-		return true
-	}
-	cmd := exec.Command("/proc/self/exe", "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout=60s")
-	cmd.Env = append(os.Environ(), key+"="+t.Name())
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags:  syscall.CLONE_NEWNET | syscall.CLONE_NEWUSER,
-		UidMappings: []syscall.SysProcIDMap{{Size: 1, HostID: os.Getuid()}},
-		GidMappings: []syscall.SysProcIDMap{{Size: 1, HostID: os.Getgid()}},
-	}
-	out, err := cmd.CombinedOutput()
-	t.Logf("in its namespace:\n%s", out)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return false
-}
 
 var cats, dogs, owls = netip.MustParseAddr("10.255.1.2"), netip.MustParseAddr("10.255.1.3"), netip.MustParseAddr("10.255.2.4")
 
@@ -106,7 +82,7 @@ func (k *tracker) left() []int {
 // TestDeleteIsExact: in a kernel's tracker, what is selected and doomed goes,
 // and nothing else: no other zone's, no other judgement's, no other group's.
 func TestDeleteIsExact(t *testing.T) {
-	if !inNamespace(t) {
+	if !ownnet.Inside(t) {
 		return
 	}
 	web := Entry{Source: cats, Destination: dogs, Protocol: flows.TCP, Port: 8080, ByPolicy: true, From: 101, To: 65535}
@@ -171,7 +147,7 @@ func TestDeleteIsExact(t *testing.T) {
 
 // TestEntryIsReadWhole: what doomed sees is what the bridge wrote, of ICMP too.
 func TestEntryIsReadWhole(t *testing.T) {
-	if !inNamespace(t) {
+	if !ownnet.Inside(t) {
 		return
 	}
 	k := newTracker(t)
@@ -199,7 +175,7 @@ func TestEntryIsReadWhole(t *testing.T) {
 
 // TestTranslatedAreFoundByWhoAnswers, in their zone, whatever was asked for.
 func TestTranslatedAreFoundByWhoAnswers(t *testing.T) {
-	if !inNamespace(t) {
+	if !ownnet.Inside(t) {
 		return
 	}
 	k := newTracker(t)

@@ -9,37 +9,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"syscall"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/weft-sdn/weft/flows"
+	"github.com/weft-sdn/weft/testbed/ownnet"
 )
-
-// inNamespace runs the rest of the test in a network namespace of its own, in
-// a process of its own; it returns false in the process that waits for it.
-func inNamespace(t *testing.T) bool {
-	t.Helper()
-	const key = "WEFT_TEST_IN_NAMESPACE"
-	if os.Getenv(key) == t.Name() {
-		return true
-	}
-	cmd := exec.Command("/proc/self/exe", "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout=60s")
-	cmd.Env = append(os.Environ(), key+"="+t.Name())
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags:  syscall.CLONE_NEWNET | syscall.CLONE_NEWUSER,
-		UidMappings: []syscall.SysProcIDMap{{Size: 1, HostID: os.Getuid()}},
-		GidMappings: []syscall.SysProcIDMap{{Size: 1, HostID: os.Getgid()}},
-	}
-	out, err := cmd.CombinedOutput()
-	t.Logf("in its namespace:\n%s", out)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return false
-}
 
 // sh runs a line of shell.
 func sh(t *testing.T, script string) {
@@ -144,7 +121,7 @@ func events(t *testing.T, path string, n int, verdict string) []Event {
 // TestKernelToFile: what the bridge sends to weftdeny and what the host's
 // limit logs is in the file, with names and containers.
 func TestKernelToFile(t *testing.T) {
-	if !inNamespace(t) {
+	if !ownnet.Inside(t) {
 		return
 	}
 	send := denyPort(t)
@@ -199,7 +176,7 @@ func TestKernelToFile(t *testing.T) {
 // TestFloodIsAccountedFor: of 60,000 frames each is written, suppressed or
 // lost, and counted as one of these, while the controller answers nothing.
 func TestFloodIsAccountedFor(t *testing.T) {
-	if !inNamespace(t) {
+	if !ownnet.Inside(t) {
 		return
 	}
 	send := denyPort(t)
@@ -243,7 +220,7 @@ func TestFloodIsAccountedFor(t *testing.T) {
 // TestEndsThoughNobodyReads: a reader of the standard output that has stopped
 // keeps no agent from ending.
 func TestEndsThoughNobodyReads(t *testing.T) {
-	if !inNamespace(t) {
+	if !ownnet.Inside(t) {
 		return
 	}
 	reader, writer, err := os.Pipe()
