@@ -3,7 +3,6 @@ package flows
 import (
 	"fmt"
 	"net/netip"
-	"strconv"
 
 	"github.com/digitalocean/go-openvswitch/ovs"
 )
@@ -170,15 +169,10 @@ func (t term) and(other term) term {
 	return term{at: t.at, field: &registerMatch{a.field, a.value | b.value, a.mask | b.mask}}
 }
 
-// tupleMatch matches the protocol and destination ports of the connection's
+// originalTuple matches the protocol and destination ports of the connection's
 // first packet, whichever direction this one travels.
-type tupleMatch struct {
-	protocol Protocol
-	ports    maskedPort
-}
-
 func originalTuple(p Protocol, ports maskedPort) term {
-	return term{at: atCTTuple, needs: atIP, field: &tupleMatch{p, ports}}
+	return firstPacket{protocol: p, destination: ports}.term()
 }
 
 // appender is implemented by our own matches, which are many; it saves the
@@ -195,16 +189,6 @@ func (m *registerMatch) appendText(b []byte) []byte {
 	return b
 }
 
-func (m *tupleMatch) appendText(b []byte) []byte {
-	b = strconv.AppendUint(append(b, "ct_nw_proto="...), uint64(m.protocol), 10)
-	b = append(b, ",ct_tp_dst="...)
-	if m.ports.mask == 0xffff {
-		return strconv.AppendUint(b, uint64(m.ports.value), 10)
-	}
-	b = appendHex(b, uint32(m.ports.value))
-	return appendHex(append(b, '/'), uint32(m.ports.mask))
-}
-
 // MarshalText implements ovs.Match.
 func (w word) MarshalText() ([]byte, error) { return []byte(w), nil }
 
@@ -217,12 +201,4 @@ func (m *registerMatch) MarshalText() ([]byte, error) { return m.appendText(nil)
 // GoString implements ovs.Match.
 func (m *registerMatch) GoString() string {
 	return fmt.Sprintf("&flows.registerMatch{%q, %#x, %#x}", m.field, m.value, m.mask)
-}
-
-// MarshalText implements ovs.Match.
-func (m *tupleMatch) MarshalText() ([]byte, error) { return m.appendText(nil), nil }
-
-// GoString implements ovs.Match.
-func (m *tupleMatch) GoString() string {
-	return fmt.Sprintf("&flows.tupleMatch{%d, %#v}", m.protocol, m.ports)
 }

@@ -124,7 +124,7 @@ func (s State) limitedRules() []string {
 	rules := []string{count("limited")}
 	if s.Log.On && s.Log.DeniedPerSec > 0 {
 		n := s.Log.DeniedPerSec
-		rules = append(rules, strings.Replace(overEach("logs", "ip saddr", n, n), "rate over", "rate", 1)+" "+logging(prefix))
+		rules = append(rules, withinEach("logs", "ip saddr", n, n)+" "+logging(prefix))
 	}
 	return append(rules, verdict)
 }

@@ -65,7 +65,16 @@ func over(perSec int) string {
 
 // overEach matches what exceeds a rate that each key of a set has for itself.
 func overEach(set, key string, perSec, burst int) string {
-	return fmt.Sprintf("update @%s { %s limit rate over %d/second burst %d packets }", set, key, perSec, burst)
+	return each(set, key, "rate over", perSec, burst)
+}
+
+// withinEach matches what does not.
+func withinEach(set, key string, perSec, burst int) string {
+	return each(set, key, "rate", perSec, burst)
+}
+
+func each(set, key, rate string, perSec, burst int) string {
+	return fmt.Sprintf("update @%s { %s limit %s %d/second burst %d packets }", set, key, rate, perSec, burst)
 }
 
 func count(counter string) string { return "counter name " + counter }
