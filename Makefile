@@ -51,7 +51,7 @@ sandbox: build ## the same three cells, with a shell
 bench: build ## measure, write docs/performance.md; ends with one line of figures
 	bin/weft-testbed bench --report docs/performance.md
 
-bench-datapath: build ## measure what the pipeline costs packets, against hand-written flows, in the lab; 3 minutes
+bench-datapath: build ## measure what the pipeline costs packets, against hand-written flows, in the lab; 4 minutes
 	bin/weft-testbed bench-datapath --report docs/performance.md
 
 golden: deps ## rewrite what is generated: scenarios' flows and verdicts, docs/pipeline.md

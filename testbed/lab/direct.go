@@ -55,6 +55,7 @@ func directInit() (int, error) {
 			return 0, err
 		}
 	}
-	job.Interactive = false // the terminal is already ours
+	job.Interactive = false  // the terminal is already ours
+	job.CountedClock = false // nor can this kernel's clock be changed
 	return runPayload(job, "TERM="+os.Getenv("TERM"))
 }

@@ -156,6 +156,9 @@ func runPayload(job Job, env ...string) (int, error) {
 		return 0, fmt.Errorf("uname: %w", err)
 	}
 	env = append(env, "PATH="+systemPath, "HOME="+homeDir(), "TMPDIR=/tmp", envInside+"="+unix.ByteSliceToString(uts.Release[:]))
+	if job.CountedClock {
+		env = append(env, envCounted+"=1")
+	}
 	attr := &os.ProcAttr{Dir: job.Dir, Env: append(env, job.Env...), Files: []*os.File{os.Stdin, os.Stdout, os.Stderr}}
 	if job.Interactive {
 		attr.Sys = &syscall.SysProcAttr{Setsid: true, Setctty: true, Ctty: 0}

@@ -19,6 +19,11 @@ type Job struct {
 	Env         []string      // its environment, besides PATH, HOME, TERM and TMPDIR
 	Limit       time.Duration // the run is killed after it; 0 for none
 	Interactive bool          // connect the terminal, for a shell
+
+	// The emulated kernel's clock counts instructions, on one CPU: what is
+	// measured by it depends neither on this machine nor on how well the emulator
+	// translates which code. Means nothing on a kernel that is not emulated.
+	CountedClock bool
 }
 
 // ExitError says that the payload ended with a status other than zero.
@@ -29,10 +34,16 @@ func (e *ExitError) Error() string { return fmt.Sprintf("exit status %d in the l
 const (
 	envInit   = "WEFT_LAB_INIT" // set for process 1: "vm" or "direct"
 	envInside = "WEFT_LAB"      // set for the payload: the kernel it runs on
+
+	envCounted = "WEFT_LAB_COUNTED_CLOCK" // set for the payload if it is so
 )
 
 // Inside reports whether this process already runs in the lab.
 func Inside() bool { return os.Getenv(envInside) != "" }
+
+// CountedClock reports whether this process runs in a lab whose clock counts
+// instructions: Job.CountedClock was asked for, and the kernel is emulated.
+func CountedClock() bool { return os.Getenv(envCounted) != "" }
 
 // Run runs the job and returns when it has ended: nil for exit status zero, an
 // *ExitError for another one, any other error when it could not be run or was

@@ -16,10 +16,11 @@ const (
 	// their packets cost altogether. The other CPU is left to ovs-vswitchd, the
 	// agents and the Go runtime.
 	workCPU = 0
-	// sinkCPU has the receiving end of a stream, so that the sender's, with the
-	// datapath, is the bottleneck.
-	sinkCPU = 1
 )
+
+// sinkCPU has the receiving end of a stream, so that the sender's, with the
+// datapath, is the bottleneck. Where there is but one CPU it has both.
+var sinkCPU = min(1, runtime.NumCPU()-1)
 
 // work calls f on a thread that is in the container's namespace and on the
 // CPU; processes that f starts inherit both.

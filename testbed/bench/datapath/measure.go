@@ -26,6 +26,7 @@ type Options struct {
 	Pairs   int                              // of samples per kind, at least 1
 	Say     func(format string, args ...any) // told how it goes on
 	Explain bool                             // tell the datapath's flows as well
+	Wall    bool                             // the time is the emulator's, not that of counted instructions
 }
 
 // Measure runs everything on a bed of two cells or more, in the lab.
@@ -43,7 +44,7 @@ func Measure(bed *testbed.Bed, o Options) (Result, error) {
 			return Result{}, err
 		}
 	}
-	r := Result{Pairs: o.Pairs}
+	r := Result{Pairs: o.Pairs, Wall: o.Wall}
 	if r.Throughput, err = o.throughput(weft, baseline); err != nil {
 		return r, err
 	}

@@ -34,7 +34,11 @@ func WriteReport(path string, r Result, now time.Time) error {
 // markdown is the result as a person reads it.
 func (r Result) markdown(now time.Time) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "Measured %s: medians of %d pairs of samples; quartiles and extremes are the ratio's.\n\n", now.UTC().Format("2006-01-02"), r.Pairs)
+	clock := "on a CPU whose clock counts instructions, 2 ns each"
+	if r.Wall {
+		clock = "by wall clock"
+	}
+	fmt.Fprintf(&b, "Measured %s, %s: medians of %d pairs of samples; quartiles and extremes are the ratio's.\n\n", now.UTC().Format("2006-01-02"), clock, r.Pairs)
 	b.WriteString("| figure | ratio | quartiles | extremes | weft | hand-written | what |\n|---|---:|---:|---:|---:|---:|---|\n")
 	for _, row := range []struct {
 		key, what string

@@ -8,6 +8,7 @@ import (
 // Result is everything that one run measured.
 type Result struct {
 	Pairs      int        `json:"pairs"` // of samples, per kind
+	Wall       bool       `json:"wall"`  // not by the clock that counts instructions
 	Throughput Comparison `json:"throughput"`
 	CPS        Comparison `json:"cps"`
 	RTT        Comparison `json:"rtt"`

@@ -31,12 +31,13 @@ func benchDatapathCommand() *cobra.Command {
 		Short: "compare the pipeline with hand-written flows; the last line has all figures for programs to read",
 	}
 	c.Flags().StringVar(&report, "report", "", "write the figures to the generated part of this file, such as docs/performance.md")
-	c.Flags().IntVar(&o.Pairs, "pairs", 101, "pairs of samples of each kind")
+	c.Flags().IntVar(&o.Pairs, "pairs", 31, "pairs of samples of each kind")
 	c.Flags().BoolVar(&o.Explain, "explain", false, "print the datapath's flows after each kind of sample")
-	inside := inLab(lab.Job{Limit: 8 * time.Minute}, func() error { return benchDatapath(o) })
+	c.Flags().BoolVar(&o.Wall, "wall", false, "take the time that the emulator needs, on two CPUs, instead of counting instructions")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		if report == "" || lab.Inside() {
-			return inside(c, args)
+			job := lab.Job{Limit: 12 * time.Minute, CountedClock: !o.Wall}
+			return inLab(job, func() error { return benchDatapath(o) })(c, args)
 		}
 		if o.Pairs < 1 {
 			return fmt.Errorf("%d pairs of samples are none", o.Pairs)
@@ -57,7 +58,7 @@ func measureDatapath(c *cobra.Command, o datapath.Options) (r datapath.Result, e
 	if err != nil {
 		return r, fmt.Errorf("find this binary: %w", err)
 	}
-	cmd := exec.CommandContext(c.Context(), self, c.Name(), fmt.Sprintf("--pairs=%d", o.Pairs), fmt.Sprintf("--explain=%t", o.Explain))
+	cmd := exec.CommandContext(c.Context(), self, c.Name(), fmt.Sprintf("--pairs=%d", o.Pairs), fmt.Sprintf("--explain=%t", o.Explain), fmt.Sprintf("--wall=%t", o.Wall))
 	cmd.Stderr = os.Stderr
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = 10 * time.Second
@@ -92,7 +93,7 @@ func measureDatapath(c *cobra.Command, o datapath.Options) (r datapath.Result, e
 // benchDatapath is the run in the lab.
 func benchDatapath(o datapath.Options) error {
 	n := &narrator{start: time.Now()}
-	o.Say = n.sayf
+	o.Say, o.Wall = n.sayf, !lab.CountedClock()
 	var r datapath.Result
 	err := n.play(func() {
 		shared, err := testbed.Start(testbed.Options{Cells: 2, Progress: n})
