@@ -84,7 +84,9 @@ func runAtOnce(t *testing.T, cell *testbed.Cell, n int) []*testbed.Container {
 	t.Helper()
 	all, errs := make([]*testbed.Container, n), make([]error, n)
 	start := time.Now()
-	atOnce(n, func(i int) { all[i], errs[i] = cell.Try("app") })
+	// Twenty starts of a program take the lab's emulated CPUs seconds by themselves.
+	slow := testbed.Network{App: "app", Change: map[string]any{"readyTimeout": "40s"}}
+	atOnce(n, func(i int) { all[i], errs[i] = cell.TryConfig(slow) })
 	for _, err := range errs {
 		if err != nil {
 			t.Fatalf("ADD, one of %d at once: %v", n, err)
