@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/labstack/echo/v4"
@@ -11,8 +12,19 @@ import (
 
 // Caller is who makes a request.
 type Caller struct {
-	Name string // for the log and the audit trail
+	Name    string   // for the log and the audit trail: user name, or subject
+	Subject string   // the platform's id of the user or client; "" if there is no platform
+	Scopes  []string // what it was granted
 }
+
+// The scopes that mean something here.
+const (
+	ScopeAdmin = "network.admin" // may do everything
+	ScopeWrite = "network.write" // may write policies between its own apps
+)
+
+// Has reports whether the caller was granted the scope.
+func (c Caller) Has(scope string) bool { return slices.Contains(c.Scopes, scope) }
 
 // Authenticator finds out who makes a request. Its errors are Unauthorized or
 // Forbidden, or Unavailable if it had to ask somebody who did not answer.
@@ -45,7 +57,7 @@ func (a tokenAuth) Authenticate(r *http.Request) (Caller, error) {
 	if subtle.ConstantTimeCompare(sum[:], a.sum[:]) != 1 || !a.valid {
 		return Caller{}, Unauthorized("failed to verify token: it is not this controller's token")
 	}
-	return Caller{Name: "token"}, nil
+	return Caller{Name: "token", Scopes: []string{ScopeAdmin}}, nil
 }
 
 const callerKey = "weft.caller"

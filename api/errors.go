@@ -19,6 +19,8 @@ const (
 	ErrNotFound      Kind = "not found"      // the object does not exist
 	ErrNotAcceptable Kind = "not acceptable" // this version of the API is not spoken here
 	ErrConflict      Kind = "conflict"       // something else holds what was asked for
+	ErrQuota         Kind = "quota"          // more than the caller may have
+	ErrOutdated      Kind = "outdated"       // the caller has not seen the latest revision
 	ErrGone          Kind = "gone"           // the stream is over: open a new one
 	ErrExhausted     Kind = "exhausted"      // no group id or subnet is left
 	ErrUnavailable   Kind = "unavailable"    // try again later: nobody answers, or no database
@@ -75,6 +77,12 @@ func Forbidden(format string, args ...any) error { return newError(ErrForbidden,
 // NotFound returns an error for an object that does not exist.
 func NotFound(format string, args ...any) error { return newError(ErrNotFound, format, args) }
 
+// Quota returns an error for more than the caller may have.
+func Quota(format string, args ...any) error { return newError(ErrQuota, format, args) }
+
+// Outdated returns an error for a caller that has not seen the latest revision.
+func Outdated(format string, args ...any) error { return newError(ErrOutdated, format, args) }
+
 // Conflict returns an error for something that another holds.
 func Conflict(format string, args ...any) error { return newError(ErrConflict, format, args) }
 
@@ -103,7 +111,7 @@ func statusOf(k Kind) int {
 		return http.StatusBadRequest
 	case ErrUnauthorized:
 		return http.StatusUnauthorized
-	case ErrForbidden:
+	case ErrForbidden, ErrQuota:
 		return http.StatusForbidden
 	case ErrNotFound:
 		return http.StatusNotFound
@@ -111,6 +119,8 @@ func statusOf(k Kind) int {
 		return http.StatusNotAcceptable
 	case ErrConflict:
 		return http.StatusConflict
+	case ErrOutdated:
+		return http.StatusPreconditionFailed
 	case ErrGone:
 		return http.StatusGone
 	case ErrExhausted:
@@ -125,7 +135,7 @@ func statusOf(k Kind) int {
 func kindOfStatus(status int) Kind {
 	for _, k := range []Kind{
 		ErrInvalid, ErrUnauthorized, ErrForbidden, ErrNotFound, ErrNotAcceptable,
-		ErrConflict, ErrGone, ErrExhausted, ErrUnavailable,
+		ErrConflict, ErrOutdated, ErrGone, ErrExhausted, ErrUnavailable,
 	} {
 		if statusOf(k) == status {
 			return k

@@ -72,7 +72,7 @@ func (s *external) selected(c echo.Context) ([]Policy, error) {
 }
 
 // change is how the controller adds or removes policies.
-type change func(ctx context.Context, policies []Policy, by string) (Revision, error)
+type change func(ctx context.Context, policies []Policy, order Order) (Revision, error)
 
 func (s *external) addPolicies(c echo.Context) error {
 	return s.write(c, s.Policies.AddPolicies, writeTexts{"failed reading request body", "database create failed"})
@@ -94,7 +94,7 @@ func (s *external) write(c echo.Context, apply change, texts writeTexts) error {
 	if err != nil {
 		return err
 	}
-	revision, err := apply(c.Request().Context(), policies, callerOf(c).Name)
+	revision, err := apply(c.Request().Context(), policies, Order{By: callerOf(c).Name})
 	if err != nil {
 		return failed(texts.failed, err)
 	}

@@ -19,7 +19,7 @@ func TestAgentsLearnNames(t *testing.T) {
 	agent := x.agent(t, "cell-1")
 	for i := range 1200 { // app-0 is the first to be named, with group id 101
 		p := []api.Policy{{From: flows.AppID(fmt.Sprintf("app-%d", i)), To: "app-0", Protocol: flows.TCP, Ports: flows.PortRange{First: 80, Last: 80}}}
-		if _, err := x.AddPolicies(t.Context(), p, ""); err != nil {
+		if _, err := x.AddPolicies(t.Context(), p, api.Order{}); err != nil {
 			t.Fatal(err)
 		}
 	}

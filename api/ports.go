@@ -15,6 +15,48 @@ type Policy struct {
 	Ports    flows.PortRange
 }
 
+// PolicySpec is a policy as it is asked for, with what describes it.
+type PolicySpec struct {
+	Policy
+	About
+}
+
+// About describes a policy to people. It opens and closes nothing.
+type About struct {
+	Name        string
+	Description string
+	Set         string            // the policy set that it belongs to; "" for none
+	Labels      map[string]string // nil for none; never changed once it is here
+}
+
+// Origin says who added a policy, and when.
+type Origin struct {
+	Creator string
+	Created time.Time
+}
+
+// PolicyRecord is all that is known of a policy.
+type PolicyRecord struct {
+	Policy
+	About
+	Origin
+}
+
+// Order is who wants a write, and under which conditions.
+type Order struct {
+	By string // the caller, for the change log and the audit trail
+
+	// MaxPerSource bounds the policies of each app that a policy of the request
+	// has as its source, after the write. One that exists does not count twice. 0: no bound. What
+	// exceeds it is Quota.
+	MaxPerSource int
+
+	// IfRevision, unless nil, is the revision of the policies (PoliciesRevision)
+	// that the caller has seen. If they have changed since, the write is
+	// refused: Outdated.
+	IfRevision *Revision
+}
+
 // Revision is a position in the controller's change log, from 1.
 type Revision uint64
 
@@ -24,16 +66,78 @@ type Policies interface {
 	// Policies lists all policies in the order of their ids.
 	Policies(ctx context.Context) ([]Policy, error)
 	// AddPolicies adds all of them or none, and returns when they are durable.
-	// One that exists already changes nothing; by names the caller, for the log.
-	AddPolicies(ctx context.Context, policies []Policy, by string) (Revision, error)
+	// One that exists already changes nothing.
+	AddPolicies(ctx context.Context, policies []Policy, order Order) (Revision, error)
 	// RemovePolicies is the inverse. One that does not exist is not an error.
-	RemovePolicies(ctx context.Context, policies []Policy, by string) (Revision, error)
+	RemovePolicies(ctx context.Context, policies []Policy, order Order) (Revision, error)
 	// Groups lists the group ids in use or in quarantine, in ascending order.
 	Groups(ctx context.Context) ([]Group, error)
 	// WaitApplied returns when every connected cell that revision affects has
 	// acknowledged it, or the cells that had not when ctx ended. With
 	// disconnected it waits for the affected cells that are not connected too.
 	WaitApplied(ctx context.Context, revision Revision, disconnected bool) (pending []flows.CellID)
+}
+
+// Changes of policies, as one transaction.
+type PolicyChanges struct {
+	Add    []PolicySpec // those that exist keep their Origin and get the About
+	Remove []Policy
+}
+
+// PolicySets is what the native API needs to write policies with all that
+// describes them.
+type PolicySets interface {
+	// Records lists all policies in the order of their ids, and the revision
+	// that last changed any of them.
+	Records(ctx context.Context) ([]PolicyRecord, Revision, error)
+	// ChangePolicies makes all changes or none.
+	ChangePolicies(ctx context.Context, changes PolicyChanges, order Order) (Revision, error)
+}
+
+// Auditor reads the change log back.
+type Auditor interface {
+	// Audit lists changes that people and programs asked for, newest first.
+	Audit(ctx context.Context, query AuditQuery) ([]AuditEntry, error)
+}
+
+// Access knows the apps of a platform, and who may do what with them. Without
+// one, only administrators may do anything, and every app exists.
+type Access interface {
+	// MayWrite returns nil if the caller may write policies between all of the
+	// apps, Forbidden if not or if one of them does not exist, another error if nobody could be asked.
+	MayWrite(ctx context.Context, caller Caller, apps []flows.AppID) error
+	// Visible returns those of the apps that the caller may see.
+	Visible(ctx context.Context, caller Caller, apps []flows.AppID) (map[flows.AppID]bool, error)
+	// Gone returns those of the apps that do not exist.
+	Gone(ctx context.Context, apps []flows.AppID) ([]flows.AppID, error)
+}
+
+// Identities is what the internal API of Cloud Foundry needs beside policies.
+type Identities interface {
+	// AssignTag gives an identity that is no app's a group id that it keeps for
+	// good, or an app's one that it may lose again. Conflict: the id has
+	// another type.
+	AssignTag(ctx context.Context, id flows.AppID, kind string, by string) (Group, error)
+	// PoliciesChanged returns a number that grows with each change of policies,
+	// in nanoseconds since 1970 or a little more.
+	PoliciesChanged(ctx context.Context) (int64, error)
+	// SecurityGroups lists all of them in the order of their ids, and a number
+	// that grows with each change of them.
+	SecurityGroups(ctx context.Context) ([]SecurityGroup, int64, error)
+	// SetSecurityGroups makes these all that there are. Their ids are ignored: a
+	// known GUID keeps its own.
+	SetSecurityGroups(ctx context.Context, groups []SecurityGroup, by string) error
+}
+
+// SecurityGroup is an application security group of Cloud Controller.
+type SecurityGroup struct {
+	ID             uint64 // ours, from 1, in the order in which they were first seen
+	GUID, Name     string
+	Rules          string // JSON, as Cloud Controller has them
+	StagingDefault bool   // for all containers that stage
+	RunningDefault bool   // for all other containers
+	StagingSpaces  []string
+	RunningSpaces  []string
 }
 
 // Fleet is what the native API needs of the controller.

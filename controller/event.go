@@ -16,13 +16,15 @@ type Event interface{ event() }
 // a whole, so no cell sees half of a request.
 type Change struct {
 	Revision api.Revision
-	Events   []Event // of the kinds down to LoggingSet
+	At       time.Time // when it was written; grows with Revision
+	Events   []Event   // of the kinds down to SecurityGroupRemoved
 }
 
 // GroupAssigned gives an app its group id, until it is freed; or gives it back.
 type GroupAssigned struct {
 	App   flows.AppID
 	Group flows.GroupID
+	Type  string // "app", or of another identity, whose id is never freed; "" is "app"
 }
 
 // GroupFreed puts a group id that nothing uses into quarantine.
@@ -40,6 +42,14 @@ type GroupReleased struct{ Group flows.GroupID }
 type PolicyAdded struct {
 	From, To flows.AppID
 	Rule     flows.Rule
+	api.About
+	api.Origin
+}
+
+// PolicyDescribed gives a policy a new description. It changes no table.
+type PolicyDescribed struct {
+	ID flows.PolicyID
+	api.About
 }
 
 // PolicyRemoved takes a policy back. An unknown one changes nothing.
@@ -50,6 +60,12 @@ type LeaseGranted struct{ Peer flows.Peer }
 
 // LoggingSet says anew whose accepted connections are logged.
 type LoggingSet struct{ Logging api.Logging }
+
+// SecurityGroupSet adds a security group or replaces the one of its GUID.
+type SecurityGroupSet struct{ Group api.SecurityGroup }
+
+// SecurityGroupRemoved removes one. An unknown GUID changes nothing.
+type SecurityGroupRemoved struct{ GUID string }
 
 // EndpointsReplaced is an agent's complete truth (its hello): every endpoint
 // of the cell that it does not name is gone, and so is every service.
@@ -67,14 +83,19 @@ type EndpointsChanged struct {
 	Down []string       // container ids
 }
 
-func (Change) event()            {}
-func (GroupAssigned) event()     {}
-func (PolicyAdded) event()       {}
-func (PolicyRemoved) event()     {}
-func (LeaseGranted) event()      {}
-func (GroupFreed) event()        {}
-func (GroupReleased) event()     {}
-func (LoggingSet) event()        {}
+func (Change) event()        {}
+func (GroupAssigned) event() {}
+func (PolicyAdded) event()   {}
+func (PolicyRemoved) event() {}
+func (LeaseGranted) event()  {}
+func (GroupFreed) event()    {}
+func (GroupReleased) event() {}
+func (LoggingSet) event()    {}
+
+func (PolicyDescribed) event()      {}
+func (SecurityGroupSet) event()     {}
+func (SecurityGroupRemoved) event() {}
+
 func (EndpointsReplaced) event() {}
 func (EndpointsChanged) event()  {}
 

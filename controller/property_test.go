@@ -102,7 +102,7 @@ func drawEvent(t *rapid.T, s *State, step int) Event {
 		for _, ev := range events {
 			groups[ev.(GroupAssigned).App] = ev.(GroupAssigned).Group
 		}
-		return Change{Revision: revision, Events: append(events, PolicyAdded{from, to, flows.Rule{
+		return Change{Revision: revision, Events: append(events, PolicyAdded{From: from, To: to, Rule: flows.Rule{
 			Policy: flows.PolicyID(step), From: groups[from], To: groups[to],
 			Protocol: flows.TCP, Ports: flows.PortRange{First: first, Last: first + rapid.Uint16Range(0, 9).Draw(t, "more")},
 		}})}
@@ -127,7 +127,7 @@ func named(s *State, apps ...flows.AppID) (events []Event) {
 		if _, has := s.groups[app]; !has {
 			group := lowest(taken, app)
 			taken[group] = app
-			events = append(events, GroupAssigned{app, group})
+			events = append(events, GroupAssigned{App: app, Group: group})
 		}
 	}
 	return events
@@ -240,7 +240,7 @@ func checkTold(rt *rapid.T, s *State, told map[flows.CellID]map[flows.FragmentKe
 func retell(s *State) *State {
 	var events []Event
 	for group, app := range s.apps {
-		whole := Change{Events: []Event{GroupAssigned{app, group}}}
+		whole := Change{Events: []Event{GroupAssigned{App: app, Group: group}}}
 		if q, freed := s.freed[group]; freed {
 			whole.Events = append(whole.Events, GroupFreed{Group: group, Revision: q.freed, At: q.at})
 		}
@@ -317,7 +317,7 @@ func benchmarkState(tb testing.TB) *State {
 		}})
 	}
 	for i := 1; i <= 100; i++ {
-		events = append(events, GroupAssigned{app(i), flows.GroupID(i)})
+		events = append(events, GroupAssigned{App: app(i), Group: flows.GroupID(i)})
 	}
 	for i := range 1000 {
 		events = append(events, benchmarkPolicy(i))
@@ -338,7 +338,7 @@ func benchmarkState(tb testing.TB) *State {
 
 func benchmarkPolicy(i int) PolicyAdded {
 	from, to := 1+i/10%100, 1+i%100
-	return PolicyAdded{app(from), app(to), flows.Rule{
+	return PolicyAdded{From: app(from), To: app(to), Rule: flows.Rule{
 		Policy: flows.PolicyID(i + 1), From: flows.GroupID(from), To: flows.GroupID(to),
 		Protocol: flows.TCP, Ports: flows.PortRange{First: uint16(8000 + i), Last: uint16(8000 + i)},
 	}}

@@ -19,19 +19,19 @@ func (c *Controller) Policies(ctx context.Context) (list []api.Policy, err error
 }
 
 // AddPolicies adds all of them or none, and returns when they are durable.
-func (c *Controller) AddPolicies(ctx context.Context, policies []api.Policy, by string) (api.Revision, error) {
+func (c *Controller) AddPolicies(ctx context.Context, policies []api.Policy, order api.Order) (api.Revision, error) {
 	if err := check(policies); err != nil {
 		return 0, err
 	}
-	return c.writePolicies(ctx, AddPolicies{Policies: policies, By: by}, policies)
+	return c.writePolicies(ctx, AddPolicies{Policies: policies, Order: order}, policies)
 }
 
 // RemovePolicies is the inverse of AddPolicies.
-func (c *Controller) RemovePolicies(ctx context.Context, policies []api.Policy, by string) (api.Revision, error) {
+func (c *Controller) RemovePolicies(ctx context.Context, policies []api.Policy, order api.Order) (api.Revision, error) {
 	if err := check(policies); err != nil {
 		return 0, err
 	}
-	return c.writePolicies(ctx, RemovePolicies{Policies: policies, By: by}, policies)
+	return c.writePolicies(ctx, RemovePolicies{Policies: policies, Order: order}, policies)
 }
 
 // check holds what the database and the compiler rely on, whoever calls.

@@ -35,13 +35,13 @@ type Command interface{ command() }
 // that have none. Ids in it are ignored.
 type AddPolicies struct {
 	Policies []api.Policy
-	By       string // who asked
+	Order    api.Order
 }
 
 // RemovePolicies removes those that exist.
 type RemovePolicies struct {
 	Policies []api.Policy
-	By       string
+	Order    api.Order
 }
 
 // AssignGroups gives group ids to the apps that have none. When they run out,
@@ -68,6 +68,26 @@ type Freed struct {
 // meanwhile stays the app's, even if it was freed again since.
 type ReleaseGroups struct{ Groups []Freed }
 
+// ChangePolicies adds and removes as one write. A policy to be added that
+// exists gets the new description.
+type ChangePolicies struct {
+	api.PolicyChanges
+	Order api.Order
+}
+
+// AssignTag gives an identity a group id. One whose type is not "app" is never freed.
+type AssignTag struct {
+	ID   flows.AppID
+	Type string
+	By   string
+}
+
+// SetSecurityGroups makes these all that there are.
+type SetSecurityGroups struct {
+	Groups []api.SecurityGroup
+	By     string
+}
+
 // SetLogging says whose accepted connections are logged.
 type SetLogging struct {
 	Logging api.Logging
@@ -81,3 +101,7 @@ func (GrantLease) command()     {}
 func (FreeGroups) command()     {}
 func (ReleaseGroups) command()  {}
 func (SetLogging) command()     {}
+
+func (ChangePolicies) command()    {}
+func (AssignTag) command()         {}
+func (SetSecurityGroups) command() {}

@@ -198,7 +198,7 @@ func policy(from, to string, port uint16) []api.Policy {
 
 func (b *bench) allow(from, to string, port uint16) api.Revision {
 	b.Helper()
-	revision, err := b.AddPolicies(b.limit(), policy(from, to, port), "test")
+	revision, err := b.AddPolicies(b.limit(), policy(from, to, port), api.Order{By: "test"})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -207,7 +207,7 @@ func (b *bench) allow(from, to string, port uint16) api.Revision {
 
 func (b *bench) revoke(from, to string, port uint16) api.Revision {
 	b.Helper()
-	revision, err := b.RemovePolicies(b.limit(), policy(from, to, port), "test")
+	revision, err := b.RemovePolicies(b.limit(), policy(from, to, port), api.Order{By: "test"})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -68,7 +68,7 @@ func TestWaitIsForAffectedCells(t *testing.T) {
 	if again := b.allow("two", "one", 80); again != stuck {
 		t.Errorf("adding it again is revision %d, not %d", again, stuck)
 	}
-	mixed, err := b.AddPolicies(b.limit(), append(policy("two", "one", 80), policy("two", "two", 80)...), "test")
+	mixed, err := b.AddPolicies(b.limit(), append(policy("two", "one", 80), policy("two", "two", 80)...), api.Order{By: "test"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -180,7 +180,7 @@ func TestGroupIDsRunOut(t *testing.T) {
 	b.restart(gormstore.Options{MaxGroup: 2})
 	b.allow("one", "two", 80)
 	a := b.cellNumber(1, on(1, 1, "three"), on(1, 2, "two"))
-	if _, err := b.AddPolicies(b.limit(), append(policy("one", "two", 81), policy("one", "four", 80)...), "test"); api.KindOf(err) != api.ErrExhausted {
+	if _, err := b.AddPolicies(b.limit(), append(policy("one", "two", 81), policy("one", "four", 80)...), api.Order{By: "test"}); api.KindOf(err) != api.ErrExhausted {
 		t.Errorf("a policy for one app too many: %v", err)
 	}
 	r := b.allow("one", "two", 82)
@@ -303,7 +303,7 @@ func TestPublishWaitsForStore(t *testing.T) {
 	runSlow(t, &slowStore{write: time.Minute}, func(t *testing.T, c *controller.Controller, st api.Stream, _ string) {
 		began, written := time.Now(), time.Time{}
 		go func() {
-			if _, err := c.AddPolicies(t.Context(), policy("x", "app", 80), "test"); err != nil {
+			if _, err := c.AddPolicies(t.Context(), policy("x", "app", 80), api.Order{By: "test"}); err != nil {
 				t.Error(err)
 			}
 			written = time.Now()
@@ -327,7 +327,7 @@ func TestPublishWaitsForStore(t *testing.T) {
 // the last cell confirms, not later.
 func TestWaitWakesWithTheAcknowledgement(t *testing.T) {
 	runSlow(t, &slowStore{}, func(t *testing.T, c *controller.Controller, st api.Stream, id string) {
-		r, err := c.AddPolicies(t.Context(), policy("x", "app", 80), "test")
+		r, err := c.AddPolicies(t.Context(), policy("x", "app", 80), api.Order{By: "test"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -364,7 +364,7 @@ func TestWaitWakesWithTheAcknowledgement(t *testing.T) {
 func TestLogDoesNotAnswer(t *testing.T) {
 	s := &slowStore{down: true}
 	runSlow(t, s, func(t *testing.T, c *controller.Controller, st api.Stream, _ string) {
-		r, err := c.AddPolicies(t.Context(), policy("x", "app", 80), "test")
+		r, err := c.AddPolicies(t.Context(), policy("x", "app", 80), api.Order{By: "test"})
 		if r != 1 || err != nil {
 			t.Errorf("revision %d, %v", r, err)
 		}

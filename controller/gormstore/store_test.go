@@ -101,10 +101,10 @@ func TestLogLeadsToTheTables(t *testing.T) {
 		t.Fatalf("an empty database has %+v", first)
 	}
 	do(t, s, controller.GrantLease{Cell: "cell-1", VTEP: netip.MustParseAddr("192.0.2.1")})
-	do(t, s, controller.AddPolicies{Policies: []api.Policy{policy("cats", "dogs", 8080), policy("dogs", "dogs", 9090)}, By: "me"})
+	do(t, s, controller.AddPolicies{Policies: []api.Policy{policy("cats", "dogs", 8080), policy("dogs", "dogs", 9090)}, Order: api.Order{By: "me"}})
 	do(t, s, controller.AssignGroups{Apps: []flows.AppID{"birds", "cats"}})
 	do(t, s, controller.GrantLease{Cell: "cell-2", VTEP: netip.MustParseAddr("192.0.2.2")})
-	do(t, s, controller.RemovePolicies{Policies: []api.Policy{policy("cats", "dogs", 8080)}, By: "me"})
+	do(t, s, controller.RemovePolicies{Policies: []api.Policy{policy("cats", "dogs", 8080)}, Order: api.Order{By: "me"}})
 	do(t, s, controller.GrantLease{Cell: "cell-1", VTEP: netip.MustParseAddr("192.0.2.11")})
 	do(t, s, controller.SetLogging{Logging: api.Logging{Apps: []string{"cats", "dogs"}}})
 	do(t, s, controller.FreeGroups{Groups: []flows.GroupID{1, 3}})

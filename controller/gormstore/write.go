@@ -71,9 +71,9 @@ func (p partly) Unwrap() error { return p.error }
 func (w *write) run(cmd controller.Command) (by string, err error) {
 	switch cmd := cmd.(type) {
 	case controller.AddPolicies:
-		return cmd.By, w.addPolicies(cmd.Policies)
+		return cmd.Order.By, w.addPolicies(cmd.Policies)
 	case controller.RemovePolicies:
-		return cmd.By, w.removePolicies(cmd.Policies)
+		return cmd.Order.By, w.removePolicies(cmd.Policies)
 	case controller.AssignGroups:
 		return "controller", w.assignGroups(cmd.Apps)
 	case controller.GrantLease:

@@ -51,7 +51,7 @@ func (c *Controller) Policies(context.Context) ([]api.Policy, error) {
 }
 
 // AddPolicies adds those that are not there.
-func (c *Controller) AddPolicies(_ context.Context, policies []api.Policy, _ string) (api.Revision, error) {
+func (c *Controller) AddPolicies(_ context.Context, policies []api.Policy, _ api.Order) (api.Revision, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.Failure != nil {
@@ -72,7 +72,7 @@ func (c *Controller) AddPolicies(_ context.Context, policies []api.Policy, _ str
 }
 
 // RemovePolicies removes those that are there.
-func (c *Controller) RemovePolicies(_ context.Context, policies []api.Policy, _ string) (api.Revision, error) {
+func (c *Controller) RemovePolicies(_ context.Context, policies []api.Policy, _ api.Order) (api.Revision, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.Failure != nil {
