@@ -17,7 +17,7 @@ type Event interface{ event() }
 type Change struct {
 	Revision api.Revision
 	At       time.Time // when it was written; grows with Revision
-	Events   []Event   // of the kinds down to SecurityGroupRemoved
+	Events   []Event   // of the kinds down to Marks
 }
 
 // GroupAssigned gives an app its group id, until it is freed; or gives it back.
@@ -67,6 +67,19 @@ type SecurityGroupSet struct{ Group api.SecurityGroup }
 // SecurityGroupRemoved removes one. An unknown GUID changes nothing.
 type SecurityGroupRemoved struct{ GUID string }
 
+// Marks say when what the database holds changed last. A snapshot ends with
+// them; who follows the log counts on from there (State.count).
+type Marks struct {
+	Policies              api.Revision // that last changed any policy, or its description
+	PoliciesChanged       int64        // when that was: see Later
+	SecurityGroupsChanged int64
+}
+
+// Later returns the number of a change that was written at, after one with the
+// number previous: nanoseconds since 1970, or a little more, since numbers grow
+// whatever the clock does.
+func Later(previous int64, at time.Time) int64 { return max(previous+1, at.UnixNano()) }
+
 // EndpointsReplaced is an agent's complete truth (its hello): every endpoint
 // of the cell that it does not name is gone, and so is every service.
 type EndpointsReplaced struct {
@@ -95,6 +108,7 @@ func (LoggingSet) event()    {}
 func (PolicyDescribed) event()      {}
 func (SecurityGroupSet) event()     {}
 func (SecurityGroupRemoved) event() {}
+func (Marks) event()                {}
 
 func (EndpointsReplaced) event() {}
 func (EndpointsChanged) event()  {}

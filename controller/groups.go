@@ -16,6 +16,10 @@ import (
 //	                              ^                         |
 //	                              +-- the app comes back ---+  GroupAssigned
 
+// AppType is the type of an app's group id. An identity of another type keeps
+// its id for good.
+const AppType = "app"
+
 // quarantine is what State knows of a freed group id.
 type quarantine struct {
 	freed api.Revision
@@ -23,9 +27,13 @@ type quarantine struct {
 }
 
 // assign gives an app its group id, or gives it back. An app keeps its first one.
-func (s *State) assign(app flows.AppID, group flows.GroupID) {
+func (s *State) assign(ev GroupAssigned) {
+	app, group := ev.App, ev.Group
 	if _, has := s.groups[app]; has {
 		return
+	}
+	if ev.Type != "" && ev.Type != AppType {
+		s.types[group] = ev.Type
 	}
 	s.groups[app], s.apps[group] = group, app
 	delete(s.freed, group)
@@ -59,6 +67,7 @@ func (s *State) release(group flows.GroupID) {
 	if _, is := s.freed[group]; is {
 		delete(s.freed, group)
 		delete(s.apps, group)
+		delete(s.types, group)
 	}
 }
 
@@ -91,7 +100,7 @@ func (s *State) hostsOf(group flows.GroupID) map[flows.CellID]int {
 func (s *State) Unused() []flows.GroupID {
 	var unused []flows.GroupID
 	for app, group := range s.groups {
-		if s.named[group] == 0 && len(s.hosts[app]) == 0 {
+		if s.named[group] == 0 && len(s.hosts[app]) == 0 && s.types[group] == "" {
 			unused = append(unused, group)
 		}
 	}

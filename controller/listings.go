@@ -56,7 +56,7 @@ func (s *State) GroupNames(ids []flows.GroupID) []api.Group {
 }
 
 func (s *State) groupOnWire(id flows.GroupID) api.Group {
-	group := api.Group{Group: uint16(id), Tag: fmt.Sprintf("%04X", uint16(id)), App: string(s.apps[id]), Type: "app"}
+	group := api.Group{Group: uint16(id), Tag: fmt.Sprintf("%04X", uint16(id)), App: string(s.apps[id]), Type: cmp.Or(s.types[id], AppType)}
 	if q, freed := s.freed[id]; freed {
 		until := q.at.Add(s.overlay.Quarantine).UTC()
 		group.State, group.Until = api.GroupQuarantined, &until

@@ -31,8 +31,11 @@ type State struct {
 	judges   map[flows.GroupID]*flows.Fragment    // compiled once for all cells that host the group
 	profiles map[flows.EgressRules]*profile       // egress rules that endpoints have
 	logging  api.Logging
-	logged   map[flows.AppID]struct{} // logging.Apps
-	peers    flows.Hash               // XOR of all cells' peer fragments
+	logged   map[flows.AppID]struct{}     // logging.Apps
+	peers    flows.Hash                   // XOR of all cells' peer fragments
+	types    map[flows.GroupID]string     // of the identities that are no apps
+	security map[string]api.SecurityGroup // by GUID
+	marks    Marks
 
 	// What the event being applied has touched so far.
 	dirty map[flows.CellID]*Dirty
@@ -69,6 +72,8 @@ func NewState(overlay Overlay) *State {
 		nameless: map[flows.AppID]struct{}{},
 		judges:   map[flows.GroupID]*flows.Fragment{},
 		profiles: map[flows.EgressRules]*profile{},
+		types:    map[flows.GroupID]string{},
+		security: map[string]api.SecurityGroup{},
 		dirty:    map[flows.CellID]*Dirty{},
 		stale:    map[flows.GroupID]struct{}{},
 	}
@@ -96,23 +101,35 @@ func (s *State) apply(ev Event) {
 	switch ev := ev.(type) {
 	case Change:
 		s.revision = ev.Revision
+		s.count(ev)
 		for _, each := range ev.Events {
 			s.apply(each)
 		}
 	case GroupAssigned:
-		s.assign(ev.App, ev.Group)
+		s.assign(ev)
 	case GroupFreed:
 		s.free(ev)
 	case GroupReleased:
 		s.release(ev.Group)
 	case PolicyAdded:
 		s.allow(ev)
+	case PolicyDescribed:
+		if p, known := s.policies[ev.ID]; known {
+			p.About = ev.About
+			s.policies[ev.ID] = p
+		}
 	case PolicyRemoved:
 		s.revoke(ev.ID)
 	case LeaseGranted:
 		s.grant(ev.Peer)
 	case LoggingSet:
 		s.setLogging(ev.Logging)
+	case SecurityGroupSet:
+		s.security[ev.Group.GUID] = ev.Group
+	case SecurityGroupRemoved:
+		delete(s.security, ev.GUID)
+	case Marks:
+		s.marks = ev
 	case EndpointsReplaced:
 		if c := s.cells[ev.Cell]; c != nil {
 			s.serve(c, ev.Services)
@@ -124,6 +141,26 @@ func (s *State) apply(ev Event) {
 		}
 	default:
 		panic(fmt.Sprintf("controller: unknown event %T", ev))
+	}
+}
+
+// count moves the marks along with a change of the log.
+func (s *State) count(change Change) {
+	policies, security := false, false
+	for _, ev := range change.Events {
+		switch ev.(type) {
+		case PolicyAdded, PolicyDescribed, PolicyRemoved:
+			policies = true
+		case SecurityGroupSet, SecurityGroupRemoved:
+			security = true
+		}
+	}
+	if policies {
+		s.marks.Policies = change.Revision
+		s.marks.PoliciesChanged = Later(s.marks.PoliciesChanged, change.At)
+	}
+	if security {
+		s.marks.SecurityGroupsChanged = Later(s.marks.SecurityGroupsChanged, change.At)
 	}
 }
 
