@@ -3,6 +3,7 @@ package api
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"net"
 	"net/http"
 	"net/url"
@@ -13,13 +14,32 @@ import (
 // Client speaks the external and the native API. It is safe for concurrent use.
 type Client struct{ requester }
 
+// TokenSource returns the bearer token of the next request. It is called once
+// for each.
+type TokenSource func(ctx context.Context) (string, error)
+
 // NewClient returns a client of the controller at baseURL (http://host:port)
-// that authenticates with token.
+// that authenticates with token; "" for none.
 func NewClient(baseURL, token string) *Client {
+	if token == "" {
+		return NewClientWith(baseURL, nil, nil)
+	}
+	return NewClientWith(baseURL, func(context.Context) (string, error) { return token, nil }, nil)
+}
+
+// NewClientWith returns a client whose token may change, such as one of a UAA,
+// or that shows a certificate. Without tokens it sends none; without config it
+// trusts the machine's authorities.
+func NewClientWith(baseURL string, tokens TokenSource, config *tls.Config) *Client {
 	return &Client{requester{
 		base:  normalizeURL(baseURL, "http://"),
-		token: token,
-		http:  &http.Client{Transport: &http.Transport{DialContext: (&net.Dialer{Timeout: 5 * time.Second}).DialContext, Proxy: http.ProxyFromEnvironment}},
+		token: tokens,
+		http: &http.Client{Transport: &http.Transport{
+			DialContext:         (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
+			TLSHandshakeTimeout: 5 * time.Second,
+			TLSClientConfig:     config,
+			Proxy:               http.ProxyFromEnvironment,
+		}},
 	}}
 }
 

@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -16,13 +17,36 @@ import (
 // requester makes JSON requests and turns failures back into kinds.
 type requester struct {
 	base  string
-	token string // "" for none
+	token TokenSource // nil for none
 	http  *http.Client
 }
 
 // do sends body as JSON, unless it is nil, and decodes the answer, unless it
 // is nil. It returns the answer's header.
 func (r *requester) do(ctx context.Context, method, path string, body, answer any) (http.Header, error) {
+	return r.doWith(ctx, method, path, nil, body, answer)
+}
+
+// doWith does the same with more headers.
+func (r *requester) doWith(ctx context.Context, method, path string, header http.Header, body, answer any) (http.Header, error) {
+	resp, err := r.send(ctx, method, path, header, body)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	if answer == nil {
+		_, err := io.Copy(io.Discard, io.LimitReader(resp.Body, maxBodyBytes))
+		return resp.Header, err
+	}
+	if err := json.NewDecoder(resp.Body).Decode(answer); err != nil {
+		return nil, fmt.Errorf("%s answered %s with something that is not the JSON expected: %w", r.base, path, err)
+	}
+	return resp.Header, nil
+}
+
+// send makes one request, and returns its answer if that is no failure. The
+// caller closes the body.
+func (r *requester) send(ctx context.Context, method, path string, header http.Header, body any) (*http.Response, error) {
 	var content io.Reader
 	if body != nil {
 		b, err := json.Marshal(body)
@@ -35,28 +59,28 @@ func (r *requester) do(ctx context.Context, method, path string, body, answer an
 	if err != nil {
 		return nil, Invalid("address %q: %w", r.base, err)
 	}
+	for name, values := range header {
+		req.Header[name] = values
+	}
 	if body != nil {
 		req.Header.Set("Content-Type", jsonType)
 	}
-	if r.token != "" {
-		req.Header.Set("Authorization", "Bearer "+r.token)
+	if r.token != nil {
+		token, err := r.token(ctx)
+		if err != nil {
+			return nil, err
+		}
+		req.Header.Set("Authorization", "Bearer "+token)
 	}
 	resp, err := r.http.Do(req)
 	if err != nil {
 		return nil, unreachable(r.base, err)
 	}
-	defer resp.Body.Close()
 	if resp.StatusCode >= 300 {
+		defer resp.Body.Close()
 		return nil, readError(resp)
 	}
-	if answer == nil {
-		_, err := io.Copy(io.Discard, io.LimitReader(resp.Body, maxBodyBytes))
-		return resp.Header, err
-	}
-	if err := json.NewDecoder(resp.Body).Decode(answer); err != nil {
-		return nil, fmt.Errorf("%s answered %s with something that is not the JSON expected: %w", r.base, path, err)
-	}
-	return resp.Header, nil
+	return resp, nil
 }
 
 // readError turns an answer back into the error that the server had.
@@ -68,10 +92,13 @@ func readError(resp *http.Response) error {
 		Detail: resp.Header.Get(detailHeader),
 	}
 	var body struct {
-		Error string `json:"error"`
+		Error  string `json:"error"`
+		Detail string `json:"detail"` // of a Problem
+		Kind   Kind   `json:"kind"`
 	}
-	if json.Unmarshal(text, &body) == nil && body.Error != "" {
-		e.Text = body.Error
+	if json.Unmarshal(text, &body) == nil {
+		e.Text = cmp.Or(body.Error, body.Detail, e.Text)
+		e.Kind = cmp.Or(e.Kind, body.Kind)
 	}
 	if e.Text == "" {
 		e.Text = resp.Status
