@@ -94,6 +94,31 @@ type PolicySets interface {
 	ChangePolicies(ctx context.Context, changes PolicyChanges, order Order) (Revision, error)
 }
 
+// PolicyWatch is what the native API needs to tell of changes as they come.
+type PolicyWatch interface {
+	// PolicyEvents waits for changes of policies after a revision, and returns
+	// them with the revision up to which it has looked. Gone: the revision is
+	// too old, or newer than the newest.
+	PolicyEvents(ctx context.Context, after Revision) ([]PolicyEvent, Revision, error)
+}
+
+// PolicyEvent is one change of one policy.
+type PolicyEvent struct {
+	Revision Revision
+	Kind     PolicyEventKind
+	Policy   PolicyRecord // of one that was removed, only the Policy
+}
+
+// PolicyEventKind says what happened to a policy.
+type PolicyEventKind string
+
+// What can happen to a policy.
+const (
+	PolicyEventAdded     PolicyEventKind = "added"
+	PolicyEventRemoved   PolicyEventKind = "removed"
+	PolicyEventDescribed PolicyEventKind = "described"
+)
+
 // Auditor reads the change log back.
 type Auditor interface {
 	// Audit lists changes that people and programs asked for, newest first.
@@ -144,6 +169,8 @@ type SecurityGroup struct {
 type Fleet interface {
 	Cells(ctx context.Context) ([]Cell, error)
 	Endpoints(ctx context.Context) ([]Endpoint, error)
+	// EndpointsOf lists the endpoints of each of the apps, by cell and container id.
+	EndpointsOf(ctx context.Context, apps []flows.AppID) (map[flows.AppID][]Endpoint, error)
 	// Explain resolves the cookie of a dumped flow. NotFound if nothing has it.
 	Explain(ctx context.Context, cookie flows.Cookie) (Explanation, error)
 	// Logging returns whose accepted connections are logged.

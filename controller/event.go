@@ -52,8 +52,12 @@ type PolicyDescribed struct {
 	api.About
 }
 
-// PolicyRemoved takes a policy back. An unknown one changes nothing.
-type PolicyRemoved struct{ ID flows.PolicyID }
+// PolicyRemoved takes a policy back. An unknown one changes nothing. Was tells
+// who follows the log what it was; State does not need it.
+type PolicyRemoved struct {
+	ID  flows.PolicyID
+	Was api.Policy
+}
 
 // LeaseGranted makes a cell a part of the overlay, or moves its tunnel end.
 type LeaseGranted struct{ Peer flows.Peer }

@@ -10,17 +10,21 @@ import (
 	"github.com/weft-sdn/weft/flows"
 )
 
-// Policies lists all policies in the order of their ids.
+// Policies lists all policies in the order of their ids. The list is shared
+// with other callers until the next change: nobody may change it.
 func (s *State) Policies() []api.Policy {
-	list := make([]api.Policy, 0, len(s.policies))
-	for _, p := range s.policies {
-		list = append(list, p.policy())
+	if s.listed == nil {
+		s.listed = make([]api.Policy, 0, len(s.policies))
+		for _, p := range s.policies {
+			s.listed = append(s.listed, p.Policy())
+		}
+		slices.SortFunc(s.listed, func(a, b api.Policy) int { return cmp.Compare(a.ID, b.ID) })
 	}
-	slices.SortFunc(list, func(a, b api.Policy) int { return cmp.Compare(a.ID, b.ID) })
-	return list
+	return s.listed
 }
 
-func (p PolicyAdded) policy() api.Policy {
+// Policy is what is allowed, without the group ids.
+func (p PolicyAdded) Policy() api.Policy {
 	return api.Policy{ID: p.Rule.Policy, From: p.From, To: p.To, Protocol: p.Rule.Protocol, Ports: p.Rule.Ports}
 }
 

@@ -107,7 +107,7 @@ func drawEvent(t *rapid.T, s *State, step int) Event {
 			Protocol: flows.TCP, Ports: flows.PortRange{First: first, Last: first + rapid.Uint16Range(0, 9).Draw(t, "more")},
 		}})}
 	case "revoke":
-		return Change{Revision: revision, Events: []Event{PolicyRemoved{flows.PolicyID(rapid.IntRange(1, step).Draw(t, "policy"))}}}
+		return Change{Revision: revision, Events: []Event{PolicyRemoved{ID: flows.PolicyID(rapid.IntRange(1, step).Draw(t, "policy"))}}}
 	case "up":
 		return EndpointsChanged{Cell: peer(cell).Cell, Up: []api.Endpoint{drawEndpoint(t, cell), drawEndpoint(t, cell)}}
 	case "down":
@@ -356,7 +356,7 @@ func BenchmarkPolicyChange(b *testing.B) {
 		if len(dirty) != 1 || len(dirty[0].Set) != 1 {
 			b.Fatalf("changed %v", dirty)
 		}
-		s.Step(Change{Revision: revision + 1, Events: []Event{PolicyRemoved{extra.Rule.Policy}}})
+		s.Step(Change{Revision: revision + 1, Events: []Event{PolicyRemoved{ID: extra.Rule.Policy}}})
 		revision += 2
 	}
 }

@@ -195,7 +195,7 @@ func (s *script) event(verb, rest string) Event {
 		}
 		change.Events = []Event{LoggingSet{logging}}
 	case "revoke":
-		change.Events = []Event{PolicyRemoved{s.ids[rest]}}
+		change.Events = []Event{PolicyRemoved{ID: s.ids[rest]}}
 	default:
 		s.t.Fatalf("unknown verb %q", verb)
 	}

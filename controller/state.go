@@ -36,6 +36,8 @@ type State struct {
 	types    map[flows.GroupID]string     // of the identities that are no apps
 	security map[string]api.SecurityGroup // by GUID
 	marks    Marks
+	listed   []api.Policy       // all policies by id; nil: to be made
+	records  []api.PolicyRecord // the same with what describes them
 
 	// What the event being applied has touched so far.
 	dirty map[flows.CellID]*Dirty
@@ -156,6 +158,7 @@ func (s *State) count(change Change) {
 		}
 	}
 	if policies {
+		s.listed, s.records = nil, nil
 		s.marks.Policies = change.Revision
 		s.marks.PoliciesChanged = Later(s.marks.PoliciesChanged, change.At)
 	}

@@ -60,7 +60,7 @@ func (b body) events(revision api.Revision, at time.Time) ([]controller.Event, e
 		events = append(events, p.event())
 	}
 	for _, p := range b.Remove {
-		events = append(events, controller.PolicyRemoved{ID: flows.PolicyID(p.ID)})
+		events = append(events, controller.PolicyRemoved{ID: flows.PolicyID(p.ID), Was: p.event().Policy()})
 	}
 	if b.Lease != nil {
 		peer, err := b.Lease.peer()

@@ -139,6 +139,17 @@ func (c *Controller) Cells(context.Context) ([]api.Cell, error) { return c.Cellu
 // Endpoints returns the field.
 func (c *Controller) Endpoints(context.Context) ([]api.Endpoint, error) { return c.Attached, c.Failure }
 
+// EndpointsOf selects from the field.
+func (c *Controller) EndpointsOf(_ context.Context, apps []flows.AppID) (map[flows.AppID][]api.Endpoint, error) {
+	found := map[flows.AppID][]api.Endpoint{}
+	for _, ep := range c.Attached {
+		if app := flows.AppID(ep.App); slices.Contains(apps, app) {
+			found[app] = append(found[app], ep)
+		}
+	}
+	return found, c.Failure
+}
+
 // Logging returns what was set.
 func (c *Controller) Logging(context.Context) (api.Logging, error) {
 	c.mu.Lock()
