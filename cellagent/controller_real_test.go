@@ -23,7 +23,7 @@ func startServer(t *testing.T, folder, internal string) *server.Server {
 	t.Helper()
 	config := server.Default()
 	config.Listen, config.InternalListen = "127.0.0.1:0", internal
-	config.Database, config.TokenFile = "sqlite://"+filepath.Join(folder, "weft.db"), filepath.Join(folder, "token")
+	config.Database, config.Auth.TokenFile = "sqlite://"+filepath.Join(folder, "weft.db"), filepath.Join(folder, "token")
 	config.InternalTLS = api.KeyFiles{Cert: filepath.Join(folder, pki.ControllerCert), Key: filepath.Join(folder, pki.ControllerKey),
 		CA: filepath.Join(folder, pki.AuthorityCert)}
 	s, err := server.Start(t.Context(), config, slog.New(slog.NewTextHandler(io.Discard, nil)))

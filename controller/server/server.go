@@ -66,7 +66,7 @@ func Start(ctx context.Context, config Config, log *slog.Logger) (*Server, error
 	if err != nil {
 		return nil, fmt.Errorf("configuration:\n%w", err)
 	}
-	secret, err := token(config.TokenFile, log)
+	secret, err := token(config.Auth.TokenFile, log)
 	if err != nil {
 		return nil, err
 	}
@@ -92,7 +92,7 @@ func Start(ctx context.Context, config Config, log *slog.Logger) (*Server, error
 func (s *Server) open(ctx context.Context, p *parts, config Config, overlay controller.Overlay, log *slog.Logger) error {
 	var err error
 	p.store, err = gormstore.Open(ctx, config.Database, gormstore.Options{
-		Networks: overlay.Networks, SubnetPrefix: overlay.SubnetPrefix, Quarantine: overlay.Quarantine, Log: log,
+		Networks: overlay.Networks, SubnetPrefix: overlay.SubnetPrefix, MaxGroup: config.MaxGroup(), Quarantine: overlay.Quarantine, Log: log,
 	})
 	if err != nil {
 		return err

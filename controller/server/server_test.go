@@ -37,7 +37,7 @@ func install(t testing.TB) (dir string, config server.Config) {
 	config.Listen, config.InternalListen = "127.0.0.1:0", "127.0.0.1:0"
 	config.InternalTLS = keys(dir, "controller")
 	config.Database = "sqlite://" + filepath.Join(dir, "db", "weft.db")
-	config.TokenFile = filepath.Join(dir, "db", "token")
+	config.Auth.TokenFile = filepath.Join(dir, "db", "token")
 	return dir, config
 }
 
@@ -245,18 +245,18 @@ func pair(t *testing.T, dir, name string) []tls.Certificate {
 func TestToken(t *testing.T) {
 	_, config := install(t)
 	s := run(t, config)
-	info, err := os.Stat(config.TokenFile)
+	info, err := os.Stat(config.Auth.TokenFile)
 	if err != nil || info.Mode() != fs.FileMode(0o600) {
 		t.Errorf("token file: %v, %v", info.Mode(), err)
 	}
-	text, _ := os.ReadFile(config.TokenFile)
+	text, _ := os.ReadFile(config.Auth.TokenFile)
 	if len(s.Token) != 64 || string(text) != s.Token+"\n" {
 		t.Errorf("token %q, file %q", s.Token, text)
 	}
 	if err := s.Stop(); err != nil {
 		t.Error(err)
 	}
-	if err := os.WriteFile(config.TokenFile, []byte("short\n"), 0o600); err != nil {
+	if err := os.WriteFile(config.Auth.TokenFile, []byte("short\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := server.Start(t.Context(), config, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "holds 5 characters") {
@@ -319,13 +319,13 @@ func TestCannotStart(t *testing.T) {
 // TestValidate: all faults at once, each with its key and value.
 func TestValidate(t *testing.T) {
 	bad := server.Config{
-		Listen: "nowhere", InternalListen: ":x:y", Database: "weft.db", AuthMode: "uaa", TokenFile: "token",
+		Listen: "nowhere", InternalListen: ":x:y", Database: "weft.db", Auth: server.Auth{Mode: "token", TokenFile: "token"},
 		Networks: []string{"10.255.0.1/16", "fd00::/64", "10.0.0.0/24", "10.0.0.0/8"}, SubnetPrefix: 24, VNI: 1 << 24, VXLANPort: 70000, LogLevel: "loud",
 	}
 	got := fmt.Sprint(bad.Validate())
 	for _, want := range []string{
 		`listen "nowhere"`, `internal_listen ":x:y"`, `internal_tls.cert_file ""`, `internal_tls.key_file ""`, `internal_tls.ca_file ""`,
-		`database "weft.db"`, `auth.mode "uaa": this version knows only token`, `auth.token_file "token"`,
+		`database "weft.db"`, `auth.token_file "token"`,
 		`network "10.255.0.1/16"`, `network "fd00::/64"`, `network "10.0.0.0/24": must be larger`, `network "10.0.0.0/8": overlaps 10.0.0.0/24`,
 		`vni "16777216"`, `vxlan_port "70000"`, `log_level "loud"`,
 	} {

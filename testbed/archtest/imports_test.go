@@ -19,11 +19,12 @@ const module = "github.com/weft-sdn/weft"
 var allowed = map[string][]string{
 	"flows":      {},
 	"ovsdb":      {},
+	"settings":   {},
 	"api":        {"flows"},
-	"controller": {"api", "flows"},
-	"cellagent":  {"api", "flows", "ovsdb"},
+	"controller": {"api", "flows", "settings"},
+	"cellagent":  {"api", "flows", "ovsdb", "settings"},
 	"cni":        {"flows", "ovsdb"}, // flows: the vocabulary only
-	"testbed":    {"api", "cellagent", "cni", "controller", "flows", "ovsdb"},
+	"testbed":    {"api", "cellagent", "cni", "controller", "flows", "ovsdb", "settings"},
 }
 
 // banned lists what a package itself must never import, and why. The key is a

@@ -89,7 +89,7 @@ func startCell(b *testing.B) *cell {
 	control.Listen, control.InternalListen = "127.0.0.1:0", "127.0.0.1:0"
 	control.InternalTLS = api.KeyFiles{Cert: c.path("pki/controller.crt"), Key: c.path("pki/controller.key"), CA: c.path("pki/ca.crt")}
 	control.VXLANPort = 4788 // OVS's userspace loses a GBP tunnel on 4789 at the next reconfiguration
-	control.Database, control.TokenFile = "sqlite://"+c.path("weft.db"), c.path("token")
+	control.Database, control.Auth.TokenFile = "sqlite://"+c.path("weft.db"), c.path("token")
 	s, err := server.Start(ctx, control, log)
 	c.must(err)
 	c.client = api.NewClient("http://"+s.External.String(), s.Token)

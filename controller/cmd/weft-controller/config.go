@@ -31,7 +31,7 @@ func (o *overrides) register(flags *pflag.FlagSet) {
 func (o *overrides) apply(config *server.Config) {
 	for value, target := range map[*string]*string{
 		&o.listen: &config.Listen, &o.internalListen: &config.InternalListen, &o.database: &config.Database,
-		&o.tokenFile: &config.TokenFile, &o.logLevel: &config.LogLevel,
+		&o.tokenFile: &config.Auth.TokenFile, &o.logLevel: &config.LogLevel,
 	} {
 		if *value != "" {
 			*target = *value
@@ -61,7 +61,7 @@ func read(k *koanf.Koanf, config *server.Config) (faults []error) {
 	targets := map[string]any{
 		"listen": &config.Listen, "internal_listen": &config.InternalListen,
 		"internal_tls.cert_file": &config.InternalTLS.Cert, "internal_tls.key_file": &config.InternalTLS.Key, "internal_tls.ca_file": &config.InternalTLS.CA,
-		"database": &config.Database, "auth.mode": &config.AuthMode, "auth.token_file": &config.TokenFile,
+		"database": &config.Database, "auth.mode": &config.Auth.Mode, "auth.token_file": &config.Auth.TokenFile,
 		"network": &config.Networks, "subnet_prefix_length": &config.SubnetPrefix,
 		"vni": &config.VNI, "vxlan_port": &config.VXLANPort, "log_level": &config.LogLevel,
 		"deny_networks": &config.DenyNetworks, "group_quarantine": &config.GroupQuarantine,

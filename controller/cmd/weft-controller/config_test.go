@@ -38,9 +38,11 @@ log_level: debug
 deny_networks: [169.254.169.254/32, 10.1.0.0/16, 128.0.0.0/1]
 group_quarantine: 90s
 `, overrides{listen: "127.0.0.1:0", logLevel: "warn"})
-	want := server.Config{
+	want := server.Default()
+	want = server.Config{
+		MaxPoliciesPerAppSource: 150, TagLength: 2, CleanupInterval: time.Hour, LeaseExpiry: want.LeaseExpiry,
 		Listen: "127.0.0.1:0", InternalListen: "192.0.2.1:81", InternalTLS: api.KeyFiles{Cert: "c", Key: "k", CA: "a"},
-		Database: "sqlite:///tmp/x.db", AuthMode: "token", TokenFile: "/tmp/token",
+		Database: "sqlite:///tmp/x.db", Auth: server.Auth{Mode: "token", TokenFile: "/tmp/token", UAA: want.Auth.UAA},
 		Networks: []string{"10.1.0.0/16", "10.2.0.0/16"}, SubnetPrefix: 25, VNI: 7, VXLANPort: 4790, LogLevel: "warn",
 		DenyNetworks: []string{"169.254.169.254/32", "10.1.0.0/16", "128.0.0.0/1"}, GroupQuarantine: 90 * time.Second,
 	}
@@ -73,7 +75,7 @@ group_quarantine: -1s
 	}
 	for _, want := range []string{
 		"weft-controller.yaml", `listen "4002": must be text`, `internal_tls.colour "blue": no such key; keys are`, `network "10.255.0.0/16": must be a list`,
-		`vni "10": must be a whole number`, `vxlan_port "4789": must be a whole number`, `auth.mode "mtls"`, `uaa.url "x": no such key`, `database "postgres://x"`,
+		`vni "10": must be a whole number`, `vxlan_port "4789": must be a whole number`, `auth.client_ca_file ""`, `uaa.url "x": no such key`, `database "postgres://x"`,
 		`deny_networks "10.1.2.3/8": must be an IPv4 network`, `deny_networks "fd00::/8"`, `deny_networks "0.0.0.0/0": must be longer than /0`, `group_quarantine "-1s": must be 0s or longer`,
 	} {
 		if !strings.Contains(err.Error(), want) {
