@@ -22,6 +22,13 @@ type Endpoint struct {
 	// as flows.EgressRules has it. Absent: nowhere.
 	Egress string `json:"egress,omitempty"`
 	Log    bool   `json:"log,omitempty"` // in listings only: its accepted connections are logged
+
+	// Space and Workload say which dynamic security groups it has: those of the
+	// space, for containers that run ("app", "task" or absent) or stage
+	// ("staging"); a container of any other workload has none. Without a space,
+	// or without a controller that knows such groups, Egress holds.
+	Space    string `json:"space,omitempty"`
+	Workload string `json:"workload,omitempty"`
 }
 
 // LeaseRequest asks for the cell's overlay subnet. Asking again with the same

@@ -151,7 +151,10 @@ func (e egressTexts) unfit(text string) string {
 
 // wireEndpoint is a port as the controller is told of it.
 func wireEndpoint(p ovsdb.Port) api.Endpoint {
-	return api.Endpoint{Container: p.Container, App: p.App, IP: p.IP.String(), OFPort: uint16(p.OFPort), Egress: p.Egress}
+	return api.Endpoint{
+		Container: p.Container, App: p.App, IP: p.IP.String(), OFPort: uint16(p.OFPort),
+		Egress: p.Egress, Space: p.Space, Workload: p.Workload,
+	}
 }
 
 // wireEndpoints is everything that a Hello says, in the order of containers.

@@ -280,7 +280,7 @@ func TestObserveSortsPorts(t *testing.T) {
 }
 
 // TestControllerIsToldOfEgressRules: with the endpoint, and again only when they
-// change.
+// change; and of the space and workload, from which it finds other ones.
 func TestControllerIsToldOfEgressRules(t *testing.T) {
 	p := ovsdb.Port{Container: "one", App: "cats", IP: netip.MustParseAddr("10.255.1.2"), OFPort: 5, Egress: "tcp 192.0.2.1 443"}
 	seen := func() observation { return observation{endpoints: map[string]ovsdb.Port{"one": p}} }
@@ -291,6 +291,10 @@ func TestControllerIsToldOfEgressRules(t *testing.T) {
 	told := map[string]api.Endpoint{"one": up[0]}
 	if again, _ := seen().changesSince(told); len(again) != 0 {
 		t.Errorf("told again %+v", again)
+	}
+	p.Space, p.Workload = "zoo", "staging"
+	if up, _ = seen().changesSince(told); len(up) != 1 || up[0].Space != "zoo" || up[0].Workload != "staging" {
+		t.Errorf("with a space: told %+v", up)
 	}
 	p.Egress = ""
 	if up, _ = seen().changesSince(told); len(up) != 1 || up[0].Egress != "" {

@@ -139,23 +139,23 @@ func noIPv6(t *testing.T, name string) {
 func TestIdentityReachesThePort(t *testing.T) {
 	c := newCell(t)
 	c.agent(ready)
-	metadata := map[string]any{"metadata": map[string]any{"policy_group_id": "group-guid", "app_id": "app-guid", "space_id": "s"}}
+	metadata := map[string]any{"metadata": map[string]any{"policy_group_id": "group-guid", "app_id": "app-guid", "space_id": "s", "container_workload": "task"}}
 	for name, in := range map[string]struct {
 		keys map[string]any
 		args [][2]string
-		want string
+		want [3]string // app, space, workload
 	}{
-		"garden":  {metadata, nil, "group-guid"},
-		"podman":  {nil, [][2]string{{"K8S_POD_NAME", "x"}, {"WEFT_APP", "cats"}}, "cats"},
-		"nothing": {map[string]any{"app": nil}, nil, ""},
+		"garden":  {metadata, nil, [3]string{"group-guid", "s", "task"}},
+		"podman":  {nil, [][2]string{{"K8S_POD_NAME", "x"}, {"WEFT_APP", "cats"}}, [3]string{"cats"}},
+		"nothing": {map[string]any{"app": nil}, nil, [3]string{}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			x, list := c.container(name), c.list("1.0.0", c.changed(in.keys))
 			if _, err := c.runtime().AddNetworkList(within(t), list, x.conf(in.args...)); err != nil {
 				t.Fatal(err)
 			}
-			if ports := c.ports(); len(ports) != 1 || ports[0].App != in.want {
-				t.Errorf("ports are %+v, expected app %q", ports, in.want)
+			if ports := c.ports(); len(ports) != 1 || [3]string{ports[0].App, ports[0].Space, ports[0].Workload} != in.want {
+				t.Errorf("ports are %+v, expected app, space and workload %q", ports, in.want)
 			}
 			x.mustDel() // without metadata or arguments, as Garden does
 			c.mustBeEmpty()

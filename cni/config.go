@@ -32,6 +32,8 @@ type Config struct {
 	Metadata struct {
 		PolicyGroupID string `json:"policy_group_id"`
 		AppID         string `json:"app_id"`
+		SpaceID       string `json:"space_id"`           // whose dynamic security groups it has
+		Workload      string `json:"container_workload"` // "app", "task" or "staging"
 	} `json:"metadata"`
 
 	// Runtime is what the runtime wants for this container; absent on DEL.
@@ -109,6 +111,7 @@ func (c *Config) validate() error {
 	c.ReadyTimeout = d
 	for field, id := range map[string]string{
 		"app": c.App, "metadata.policy_group_id": c.Metadata.PolicyGroupID, "metadata.app_id": c.Metadata.AppID,
+		"metadata.space_id": c.Metadata.SpaceID, "metadata.container_workload": c.Metadata.Workload,
 	} {
 		if must := identityProblem(id); must != "" {
 			return invalid(field, id, must)

@@ -28,6 +28,8 @@ type Attachment struct {
 	NetNS     string      // path of its network namespace
 	HostName  string      // of the host end, which is the port's name
 	App       flows.AppID // "" for a container without identity, which starts isolated
+	Space     string      // "" for none
+	Workload  string      // "" where the platform says nothing of it
 	MTU       int
 	Bridge    string
 	IP        netip.Addr
@@ -56,7 +58,7 @@ func Plan(inv Invocation, conf Config, lease Lease) (Attachment, error) {
 	}
 	a := Attachment{
 		Container: inv.Container, IfName: inv.IfName, NetNS: inv.NetNS, HostName: hostName(inv.Container, inv.IfName),
-		App: app, MTU: mtu, Bridge: conf.Bridge, Mappings: conf.Requests.Mappings, Limits: conf.Limits,
+		App: app, Space: conf.Metadata.SpaceID, Workload: conf.Metadata.Workload, MTU: mtu, Bridge: conf.Bridge, Mappings: conf.Requests.Mappings, Limits: conf.Limits,
 	}
 	if conf.Requests.Egress != nil {
 		a.Egress = *conf.Requests.Egress
@@ -75,7 +77,7 @@ func (a Attachment) port(bootID string) ovsdb.Port {
 	return ovsdb.Port{
 		Name: a.HostName, Container: a.Container, IfName: a.IfName, App: string(a.App),
 		IP: a.IP, MAC: a.MAC.String(), NetNS: a.NetNS, BootID: bootID,
-		Egress: string(a.Egress), Mappings: a.Mappings, Limits: a.Limits,
+		Egress: string(a.Egress), Space: a.Space, Workload: a.Workload, Mappings: a.Mappings, Limits: a.Limits,
 	}
 }
 

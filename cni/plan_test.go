@@ -48,6 +48,8 @@ func TestConfigErrorsNameFieldAndValue(t *testing.T) {
 		{`{"metadata":"cats"}`, `metadata "cats": must be a JSON object`, 7},
 		{`{"metadata":{"policy_group_id":"a\u0000b"}}`, `metadata.policy_group_id "a\x00b": must be`, 7},
 		{`{"metadata":{"app_id":"` + strings.Repeat("x", 256) + `"}}`, `metadata.app_id "xxx`, 7},
+		{`{"metadata":{"space_id":" zoo"}}`, `metadata.space_id " zoo": must be`, 7},
+		{`{"metadata":{"container_workload":"a\nb"}}`, `metadata.container_workload "a\nb": must be`, 7},
 		{`{"cniVersion":1}`, `cniVersion 1: must be a string`, 7},
 		{`["a list"]`, `network configuration: `, 6},
 		{`{"bridge":`, `network configuration: `, 6},

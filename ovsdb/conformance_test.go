@@ -194,6 +194,7 @@ func TestPortRoundTrip(t *testing.T) {
 	want.App = `odd "app", with=signs {and} ünicode`
 	want.OFPortRequest = 77
 	want.Egress = "tcp 10.0.0.1-10.0.0.9 443; udp 0.0.0.0-255.255.255.255 53-54 log; icmp 10.1.0.0 */0; all 192.0.2.7"
+	want.Space, want.Workload = "zoo", "staging"
 	want.Mappings = []ovsdb.PortMapping{{HostPort: 61000, ContainerPort: 8080, Protocol: "tcp"}, {HostPort: 61000, ContainerPort: 53, Protocol: "udp"}}
 	want.OFPort = add(t, c, want)
 	if want.OFPort != 77 {

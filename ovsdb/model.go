@@ -24,6 +24,8 @@ const (
 	KeyNetNS     = "weft-netns"     // path of the network namespace
 	KeyBoot      = "weft-boot"      // the kernel's boot id: another one means that the veth is gone
 	KeyEgress    = "weft-egress"    // where it may open connections out of the overlay (flows.EgressRules); absent: nowhere
+	KeySpace     = "weft-space"     // the platform's space that it is in, for dynamic security groups; absent: none
+	KeyWorkload  = "weft-workload"  // "app", "task" or "staging", as the platform says
 	KeyPorts     = "weft-ports"     // its ports that are open on the cell's address (FormatMappings)
 	KeyPort      = "weft-port"      // of the Queue and QoS that shape it: the port's name
 	KeyReady     = "weft-ready"     // "true" once the switch holds the endpoint's flows
@@ -62,7 +64,9 @@ type Port struct {
 	MAC       string
 	NetNS     string
 	BootID    string
-	Egress    string        // rules in the text of flows.EgressRules, which is for others to judge
+	Egress    string // rules in the text of flows.EgressRules, which is for others to judge
+	Space     string
+	Workload  string
 	Mappings  []PortMapping // nil, too, when the row holds something else: see Unread
 	Limits    Limits
 
@@ -83,7 +87,7 @@ func (p Port) externalIDs() map[string]string {
 	}
 	for key, value := range map[string]string{
 		KeyIfName: p.IfName, KeyApp: p.App, KeyIP: ip, KeyMAC: p.MAC, KeyNetNS: p.NetNS, KeyBoot: p.BootID,
-		KeyEgress: p.Egress, KeyPorts: FormatMappings(p.Mappings),
+		KeyEgress: p.Egress, KeySpace: p.Space, KeyWorkload: p.Workload, KeyPorts: FormatMappings(p.Mappings),
 	} {
 		if value != "" {
 			ids[key] = value
@@ -104,7 +108,7 @@ func portOf(row *interfaceRow) Port {
 	return Port{
 		Name: row.Name, Container: ids[KeyContainer], IfName: ids[KeyIfName], App: ids[KeyApp],
 		IP: ip, MAC: ids[KeyMAC], NetNS: ids[KeyNetNS], BootID: ids[KeyBoot],
-		Egress: ids[KeyEgress], Mappings: mappings, Unread: unread,
+		Egress: ids[KeyEgress], Space: ids[KeySpace], Workload: ids[KeyWorkload], Mappings: mappings, Unread: unread,
 		OFPort: deref(row.OFPort), OFPortRequest: deref(row.OFPortRequest),
 		Ready: ids[KeyReady] == strconv.FormatBool(true), Error: ids[KeyError], IfaceError: deref(row.Error),
 	}
