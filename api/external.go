@@ -14,19 +14,23 @@ const (
 
 // External is what the external and native API is made of.
 type External struct {
-	Policies Policies
-	Fleet    Fleet
-	Auth     Authenticator
-	Log      *slog.Logger
-	Started  time.Time // for the uptime that GET / tells
-	CORS     []string  // origins that browsers may call from; "*" for any
+	Policies     Policies
+	Fleet        Fleet
+	Auth         Authenticator
+	Access       Access // nil: only administrators may do anything, and every app exists
+	Log          *slog.Logger
+	Started      time.Time // for the uptime that GET / tells
+	CORS         []string  // origins that browsers may call from; "*" for any
+	MaxPerSource int       // policies that an app may be the source of, for all but administrators; 0: any number
+	SelfService  bool      // policies need no scope: Access alone says who may do what with an app
+	TagDigits    int       // of a tag in GET tags, at least
 }
 
 // external holds the handlers' dependencies.
 type external struct{ External }
 
-// NewExternal returns the handler of the external API and of the native
-// listings beside it.
+// NewExternal returns the handler of the external API and of the native API
+// beside it.
 func NewExternal(config External) http.Handler {
 	s := &external{config}
 	e := newEcho(config.Log, maxBodyBytes)
@@ -36,23 +40,23 @@ func NewExternal(config External) http.Handler {
 	e.GET("/networking", s.uptime)
 	e.GET("/health", s.health)
 
-	e.GET(externalPath+"/whoami", s.whoami, checkVersion, s.authenticate)
-	e.GET(externalPath+"/policies", s.listPolicies, checkVersion, s.authenticate)
-	e.POST(externalPath+"/policies", s.addPolicies, checkVersion, s.authenticate)
-	e.POST(externalPath+"/policies/delete", s.removePolicies, checkVersion, s.authenticate)
-	e.GET(externalPath+"/tags", s.listTags, checkVersion, s.authenticate)
-	for path, methods := range map[string]string{
-		"/whoami": "GET", "/policies": "POST,GET", "/policies/delete": "POST", "/tags": "GET",
-	} {
-		e.OPTIONS(externalPath+path, preflight(methods))
+	admin, writer := s.callers(ScopeAdmin), s.callers(ScopeAdmin, ScopeWrite)
+	if s.SelfService {
+		writer = s.callers()
 	}
-
-	e.GET(Version+"/cells", s.listCells, s.authenticate)
-	e.GET(Version+"/endpoints", s.listEndpoints, s.authenticate)
-	e.GET(Version+"/groups", s.listGroups, s.authenticate)
-	e.GET(Version+"/policies", s.listPolicyInfos, s.authenticate)
-	e.GET(Version+"/cookies/:cookie", s.explain, s.authenticate)
-	e.GET(Version+"/logging", s.getLogging, s.authenticate)
-	e.PUT(Version+"/logging", s.putLogging, s.authenticate)
+	e.GET(externalPath+"/whoami", s.whoami, checkVersion, admin)
+	e.GET(externalPath+"/policies", s.listPolicies, checkVersion, writer)
+	e.POST(externalPath+"/policies", s.addPolicies, checkVersion, writer)
+	e.POST(externalPath+"/policies/delete", s.removePolicies, checkVersion, writer)
+	e.POST(externalPath+"/policies/cleanup", s.cleanup, checkVersion, admin)
+	e.GET(externalPath+"/tags", s.listTags, checkVersion, admin)
+	for path, methods := range map[string]string{
+		"/": "GET", "/networking": "GET", "/health": "GET",
+		externalPath + "/whoami": "GET", externalPath + "/policies": "POST,GET", externalPath + "/policies/delete": "POST",
+		externalPath + "/policies/cleanup": "POST", externalPath + "/tags": "GET",
+	} {
+		e.OPTIONS(path, preflight(methods))
+	}
+	s.nativeRoutes(e)
 	return e
 }

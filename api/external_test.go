@@ -33,7 +33,7 @@ func newExternal() *external {
 	x.handler = api.NewExternal(api.External{
 		Policies: x, Fleet: x, Auth: api.TokenAuth(token), Started: time.Now(),
 		Log:  slog.New(slog.NewTextHandler(&x.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
-		CORS: []string{"https://ui.example.com"},
+		CORS: []string{"https://ui.example.com"}, TagDigits: 4,
 	})
 	return x
 }

@@ -47,17 +47,25 @@ func (f Filter) query() string {
 	return "?" + q.Encode()
 }
 
-// apply returns the policies that the filter selects, in their order.
-func (f Filter) apply(policies []Policy) []Policy {
+// Apply returns the policies that the filter selects, in their order.
+func (f Filter) Apply(policies []Policy) []Policy {
 	if f.ID == nil && f.Source == nil && f.Dest == nil {
 		return policies
 	}
-	in := func(ids []string, app string) bool { return slices.Contains(ids, app) }
+	id, source, dest := setOf(f.ID), setOf(f.Source), setOf(f.Dest) // a query may name thousands
 	return slices.DeleteFunc(slices.Clone(policies), func(p Policy) bool {
 		from, to := string(p.From), string(p.To)
 		if f.ID != nil {
-			return !in(f.ID, from) && !in(f.ID, to)
+			return !id[from] && !id[to]
 		}
-		return f.Source != nil && !in(f.Source, from) || f.Dest != nil && !in(f.Dest, to)
+		return f.Source != nil && !source[from] || f.Dest != nil && !dest[to]
 	})
+}
+
+func setOf(ids []string) map[string]bool {
+	set := make(map[string]bool, len(ids))
+	for _, id := range ids {
+		set[id] = true
+	}
+	return set
 }

@@ -32,77 +32,92 @@ func (s *external) whoami(c echo.Context) error {
 }
 
 func (s *external) listPolicies(c echo.Context) error {
-	policies, err := s.selected(c)
+	policies, err := s.Policies.Policies(c.Request().Context(), parseFilter(c.QueryParams()))
 	if err != nil {
-		return err
+		return failed("database read failed", err)
 	}
-	if c.Param("version") == "v0" {
-		return answer(c, listV0(policies))
+	if policies, err = s.visiblePolicies(c, policies); err != nil {
+		return broken("filter policies failed", err)
 	}
-	list := PoliciesPayload{TotalPolicies: len(policies), Policies: make([]PolicyBody, len(policies))}
-	for i, p := range policies {
-		list.Policies[i] = policyBody(p)
-	}
-	return answer(c, list)
+	return writePolicies(c, c.Param("version"), policies)
 }
-
-// listV0 leaves out what v0 cannot say: ranges.
-func listV0(policies []Policy) policiesV0 {
-	list := policiesV0{Policies: []policyV0{}}
-	for _, p := range policies {
-		if p.Ports.First != p.Ports.Last {
-			continue
-		}
-		list.Policies = append(list.Policies, policyV0{
-			Source:      Source{ID: string(p.From)},
-			Destination: destinationV0{ID: string(p.To), Protocol: p.Protocol.String(), Port: int(p.Ports.First)},
-		})
-	}
-	list.TotalPolicies = len(list.Policies)
-	return list
-}
-
-// selected reads the policies that the query's filters select.
-func (s *external) selected(c echo.Context) ([]Policy, error) {
-	policies, err := s.Policies.Policies(c.Request().Context())
-	if err != nil {
-		return nil, failed("database read failed", err)
-	}
-	return parseFilter(c.QueryParams()).apply(policies), nil
-}
-
-// change is how the controller adds or removes policies.
-type change func(ctx context.Context, policies []Policy, order Order) (Revision, error)
 
 func (s *external) addPolicies(c echo.Context) error {
-	return s.write(c, s.Policies.AddPolicies, writeTexts{"failed reading request body", "database create failed"})
+	caller := callerOf(c)
+	order, failure := Order{By: caller.Name}, "database create failed"
+	if !caller.Has(ScopeAdmin) {
+		order.MaxPerSource = s.MaxPerSource
+	}
+	return s.write(c, writing{
+		unreadable: "failed reading request body", logged: "created-policies",
+		apply: func(ctx context.Context, policies []Policy) (Revision, error) {
+			revision, err := s.Policies.AddPolicies(ctx, policies, order)
+			switch kind := KindOf(err); {
+			case err == nil:
+				return revision, nil
+			case kind == ErrQuota:
+				return 0, &Error{Kind: ErrQuota, Text: "policy quota exceeded", Detail: err.Error(), cause: err}
+			case order.MaxPerSource > 0 && kind != ErrExhausted: // upstream counts first
+				failure = "check quota failed"
+			}
+			return 0, failed(failure, err)
+		},
+	})
 }
 
 func (s *external) removePolicies(c echo.Context) error {
-	return s.write(c, s.Policies.RemovePolicies, writeTexts{"invalid request body", "database delete failed"})
+	return s.write(c, writing{
+		unreadable: "invalid request body", logged: "deleted-policies",
+		apply: func(ctx context.Context, policies []Policy) (Revision, error) {
+			revision, err := s.Policies.RemovePolicies(ctx, policies, Order{By: callerOf(c).Name})
+			if err != nil {
+				return 0, failed("database delete failed", err)
+			}
+			return revision, nil
+		},
+	})
 }
 
-// writeTexts are the contract's texts in which create and delete differ.
-type writeTexts struct{ unreadable, failed string }
+// writing is what create and delete differ in.
+type writing struct {
+	unreadable string // the contract's text for a body that cannot be read
+	logged     string // what the audit trail calls it
+	apply      func(context.Context, []Policy) (Revision, error)
+}
 
-func (s *external) write(c echo.Context, apply change, texts writeTexts) error {
+func (s *external) write(c echo.Context, w writing) error {
 	wait, err := parseWait(c.QueryParams())
 	if err != nil {
 		return err
 	}
-	policies, err := decodePolicies(c.Request().Body, c.Param("version"), texts.unreadable)
+	policies, err := decodePolicies(c.Request().Body, c.Param("version"), w.unreadable)
 	if err != nil {
 		return err
 	}
-	revision, err := apply(c.Request().Context(), policies, Order{By: callerOf(c).Name})
-	if err != nil {
-		return failed(texts.failed, err)
+	if err := s.guard(c, policies); err != nil {
+		return err
 	}
+	revision, err := w.apply(c.Request().Context(), policies)
+	if err != nil {
+		return err
+	}
+	s.Log.Info(w.logged, "userName", callerOf(c).Name, "policies", loggedPolicies(policies),
+		"revision", revision, "request", c.Response().Header().Get(requestIDHeader))
 	c.Response().Header().Set(revisionHeader, strconv.FormatUint(uint64(revision), 10))
 	if wait.For == WaitNone {
 		return answer(c, struct{}{})
 	}
 	return s.wait(c, revision, wait)
+}
+
+// cleanup removes the policies of apps that are gone, and lists them; in v1's
+// shape, whatever the version, as upstream.
+func (s *external) cleanup(c echo.Context) error {
+	removed, err := s.Policies.CleanUp(c.Request().Context(), s.Access, callerOf(c).Name)
+	if err != nil {
+		return broken("policies cleanup failed", err)
+	}
+	return writePolicies(c, "v1", removed)
 }
 
 // wait answers when the switches hold revision, or at the timeout: 202 then.
@@ -135,24 +150,30 @@ func (s *external) listTags(c echo.Context) error {
 	}
 	list := TagsPayload{Tags: []Tag{}}
 	for _, g := range groups {
-		if g.Policies > 0 { // an app that only runs has an id, but no tag as upstream sees it
-			list.Tags = append(list.Tags, Tag{ID: g.App, Tag: g.Tag, Type: g.Type})
+		if g.State == GroupQuarantined || g.Type == "app" && g.Policies == 0 {
+			continue // an app that only runs has an id, but no tag as upstream sees it
 		}
+		list.Tags = append(list.Tags, Tag{ID: g.App, Tag: fmt.Sprintf("%0*X", s.TagDigits, g.Group), Type: g.Type})
 	}
 	return answer(c, list)
 }
 
 // failed gives a failure of the controller the status (500) and text that the
-// contract fixes. What they do not say travels in headers, if the cause is of
-// a kind. A fault of the caller stays what it is.
+// contract fixes. A fault of the caller stays what it is.
 func failed(text string, err error) error {
-	e := &Error{Kind: KindOf(err), Text: text, cause: err, status: http.StatusInternalServerError}
-	switch e.Kind {
-	case ErrExhausted, ErrUnavailable:
-		e.Detail = err.Error()
-	case ErrInternal:
-	default:
-		return err
+	switch KindOf(err) {
+	case ErrExhausted, ErrUnavailable, ErrInternal:
+		return broken(text, err)
+	}
+	return err
+}
+
+// broken gives any failure the status (500) and text that the contract fixes.
+// What they do not say travels in headers, if it helps the caller.
+func broken(text string, err error) error {
+	e := &Error{Kind: ErrInternal, Text: text, cause: err, status: http.StatusInternalServerError}
+	if kind := KindOf(err); kind == ErrExhausted || kind == ErrUnavailable {
+		e.Kind, e.Detail = kind, err.Error()
 	}
 	return e
 }

@@ -99,6 +99,20 @@ func checkVersion(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
+// callers lets through only known callers that have one of the scopes; all
+// known ones if none are given.
+func (s *external) callers(scopes ...string) echo.MiddlewareFunc {
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return s.authenticate(func(c echo.Context) error {
+			caller := callerOf(c)
+			if len(scopes) > 0 && !slices.ContainsFunc(scopes, caller.Has) {
+				return Forbidden("provided scopes %v do not include allowed scopes %v", caller.Scopes, scopes)
+			}
+			return next(c)
+		})
+	}
+}
+
 // logRequests writes one line per request when it is over. It logs neither
 // headers nor bodies nor the query, where secrets may be.
 func logRequests(log *slog.Logger) echo.MiddlewareFunc {

@@ -63,13 +63,18 @@ type Revision uint64
 // Policies is what the external handlers need of the controller. Its errors
 // are of the kinds in errors.go.
 type Policies interface {
-	// Policies lists all policies in the order of their ids.
-	Policies(ctx context.Context) ([]Policy, error)
+	// Policies lists the policies that filter selects in the order of their
+	// ids: all that were acknowledged before, on whichever replica. It fails if
+	// the database does not answer. Nobody may change the list: it is shared.
+	Policies(ctx context.Context, filter Filter) ([]Policy, error)
 	// AddPolicies adds all of them or none, and returns when they are durable.
 	// One that exists already changes nothing.
 	AddPolicies(ctx context.Context, policies []Policy, order Order) (Revision, error)
 	// RemovePolicies is the inverse. One that does not exist is not an error.
 	RemovePolicies(ctx context.Context, policies []Policy, order Order) (Revision, error)
+	// CleanUp removes the policies that name an app which access says is gone,
+	// and returns them. Nil access: every app exists.
+	CleanUp(ctx context.Context, access Access, by string) ([]Policy, error)
 	// Groups lists the group ids in use or in quarantine, in ascending order.
 	Groups(ctx context.Context) ([]Group, error)
 	// WaitApplied returns when every connected cell that revision affects has

@@ -52,7 +52,7 @@ func decodePolicies(body io.Reader, version, unreadable string) ([]Policy, error
 func parsePolicies(raw []byte) ([]Policy, error) {
 	var payload PoliciesPayload
 	if err := json.Unmarshal(raw, &payload); err != nil {
-		return nil, unmarshalError(err)
+		return nil, unmarshalError(err, upstreamNames)
 	}
 	return convertAll(payload.Policies, checkPorts)
 }
@@ -61,7 +61,7 @@ func parsePolicies(raw []byte) ([]Policy, error) {
 func parsePoliciesV0(raw []byte) ([]Policy, error) {
 	var payload policiesV0
 	if err := json.Unmarshal(raw, &payload); err != nil {
-		return nil, unmarshalError(err)
+		return nil, unmarshalError(err, upstreamNamesV0)
 	}
 	bodies := make([]PolicyBody, len(payload.Policies))
 	for i, p := range payload.Policies {
@@ -73,11 +73,21 @@ func parsePoliciesV0(raw []byte) ([]Policy, error) {
 	return convertAll(bodies, checkPort)
 }
 
-// unmarshalError words a JSON error as upstream does, where the type of one
-// policy is called Policy.
-func unmarshalError(err error) error {
-	text := strings.ReplaceAll(err.Error(), "api.PolicyBody", "api.Policy")
-	return Invalid("mapper: unmarshal json: %s", text)
+// Upstream's names of the decoded types where they differ from ours: JSON
+// errors tell them.
+var (
+	upstreamNames   = strings.NewReplacer("api.PolicyBody", "api.Policy", "PolicyBody.", "Policy.")
+	upstreamNamesV0 = strings.NewReplacer(
+		"api.policiesV0", "api_v0.Policies", "policiesV0.", "Policies.",
+		"api.policyV0", "api_v0.Policy", "policyV0.", "Policy.",
+		"api.destinationV0", "api_v0.Destination", "destinationV0.", "Destination.",
+		"api.Source", "api_v0.Source",
+	)
+)
+
+// unmarshalError words a JSON error as upstream does.
+func unmarshalError(err error, names *strings.Replacer) error {
+	return Invalid("mapper: unmarshal json: %s", names.Replace(err.Error()))
 }
 
 // convertAll validates the policies and converts them.

@@ -5,6 +5,8 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"github.com/weft-sdn/weft/api"
 )
 
 // TestPolicyFaults holds the contract's texts and their order (section 1.7).
@@ -45,7 +47,7 @@ func TestPolicyFaults(t *testing.T) {
 				w := x.call("POST", prefix+path, tt.body)
 				want(t, w, 400, `{"error": "`+tt.text+`"}`)
 			}
-			if list, _ := x.Policies(t.Context()); len(list) != 0 {
+			if list, _ := x.Policies(t.Context(), api.Filter{}); len(list) != 0 {
 				t.Errorf("a faulty request left %v", list)
 			}
 		})

@@ -100,7 +100,7 @@ func (s *State) hostsOf(group flows.GroupID) map[flows.CellID]int {
 func (s *State) Unused() []flows.GroupID {
 	var unused []flows.GroupID
 	for app, group := range s.groups {
-		if s.named[group] == 0 && len(s.hosts[app]) == 0 && s.types[group] == "" {
+		if len(s.naming[group]) == 0 && len(s.hosts[app]) == 0 && s.types[group] == "" {
 			unused = append(unused, group)
 		}
 	}
@@ -117,7 +117,7 @@ func (s *State) Releasable(held api.Revision, now time.Time, most int) []Freed {
 		if len(list) == most {
 			break
 		}
-		wanted := s.named[group] > 0 || len(s.hosts[s.apps[group]]) > 0
+		wanted := len(s.naming[group]) > 0 || len(s.hosts[s.apps[group]]) > 0
 		if !wanted && held >= q.freed && now.Sub(q.at) >= s.overlay.Quarantine {
 			list = append(list, Freed{Group: group, Revision: q.freed})
 		}

@@ -77,7 +77,7 @@ func drawEvent(t *rapid.T, s *State, step int) Event {
 	case "free":
 		var idle []flows.GroupID
 		for group := range s.apps {
-			if s.named[group] == 0 {
+			if len(s.naming[group]) == 0 {
 				idle = append(idle, group)
 			}
 		}
@@ -189,13 +189,14 @@ func checkBooks(rt *rapid.T, s *State) {
 			rt.Fatalf("egress rules %q: %d cells counted, %d use them", rules, s.profiles[rules].cells, len(cells))
 		}
 	}
-	names := map[flows.GroupID]int{}
-	for _, p := range s.policies {
-		names[p.Rule.From]++
-		names[p.Rule.To]++
+	naming := map[flows.GroupID][]flows.PolicyID{}
+	for _, id := range slices.Sorted(maps.Keys(s.policies)) {
+		for _, group := range groupsOf(s.policies[id].Rule) {
+			naming[group] = append(naming[group], id)
+		}
 	}
-	if !maps.Equal(names, s.named) {
-		rt.Fatalf("policies name %v, counted %v", names, s.named)
+	if !maps.EqualFunc(naming, s.naming, slices.Equal) {
+		rt.Fatalf("policies name %v, noted %v", naming, s.naming)
 	}
 	for group, app := range s.apps {
 		if _, freed := s.freed[group]; freed == (s.groups[app] == group) {

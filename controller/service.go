@@ -12,9 +12,13 @@ import (
 // maxCatchUp bounds how long a durable write waits to be visible in listings.
 const maxCatchUp = 5 * time.Second
 
-// Policies lists all policies in the order of their ids.
-func (c *Controller) Policies(ctx context.Context) (list []api.Policy, err error) {
-	err = c.ask(ctx, func(s *State) { list = s.Policies() })
+// Policies lists the policies that filter selects in the order of their ids.
+// Nobody may change the list.
+func (c *Controller) Policies(ctx context.Context, filter api.Filter) (list []api.Policy, err error) {
+	if err := c.catchUp(ctx); err != nil {
+		return nil, err
+	}
+	err = c.ask(ctx, func(s *State) { list = s.Select(filter) })
 	return list, err
 }
 
@@ -141,6 +145,9 @@ func (c *Controller) WaitApplied(ctx context.Context, revision api.Revision, dis
 
 // Groups lists the group ids in use or in quarantine, in ascending order.
 func (c *Controller) Groups(ctx context.Context) (list []api.Group, err error) {
+	if err := c.catchUp(ctx); err != nil {
+		return nil, err
+	}
 	err = c.ask(ctx, func(s *State) { list = s.Groups() })
 	return list, err
 }

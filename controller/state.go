@@ -22,7 +22,7 @@ type State struct {
 	apps     map[flows.GroupID]flows.AppID
 	freed    map[flows.GroupID]quarantine
 	policies map[flows.PolicyID]PolicyAdded
-	named    map[flows.GroupID]int                           // policies that name a group, never 0
+	naming   map[flows.GroupID][]flows.PolicyID              // policies that name a group, in ascending order, never none
 	toward   map[flows.GroupID]map[flows.PolicyID]flows.Rule // policies by destination
 	touched  map[flows.GroupID]api.Revision                  // last change of the policies toward a group
 	cells    map[flows.CellID]*cell
@@ -66,7 +66,7 @@ func NewState(overlay Overlay) *State {
 		apps:     map[flows.GroupID]flows.AppID{},
 		freed:    map[flows.GroupID]quarantine{},
 		policies: map[flows.PolicyID]PolicyAdded{},
-		named:    map[flows.GroupID]int{},
+		naming:   map[flows.GroupID][]flows.PolicyID{},
 		toward:   map[flows.GroupID]map[flows.PolicyID]flows.Rule{},
 		touched:  map[flows.GroupID]api.Revision{},
 		cells:    map[flows.CellID]*cell{},
@@ -172,8 +172,7 @@ func (s *State) allow(p PolicyAdded) {
 		return // ids are never given twice
 	}
 	s.policies[p.Rule.Policy] = p
-	s.named[p.Rule.From]++
-	s.named[p.Rule.To]++
+	s.name(p.Rule)
 	rules := s.toward[p.Rule.To]
 	if rules == nil {
 		rules = map[flows.PolicyID]flows.Rule{}
@@ -189,11 +188,7 @@ func (s *State) revoke(id flows.PolicyID) {
 		return
 	}
 	delete(s.policies, id)
-	for _, group := range []flows.GroupID{p.Rule.From, p.Rule.To} {
-		if s.named[group]--; s.named[group] == 0 {
-			delete(s.named, group)
-		}
-	}
+	s.unname(p.Rule)
 	delete(s.toward[p.Rule.To], id)
 	if len(s.toward[p.Rule.To]) == 0 {
 		delete(s.toward, p.Rule.To)

@@ -209,7 +209,7 @@ func TestStoppedController(t *testing.T) {
 	}
 	b.stop()
 	b.stop = func() {}
-	if _, err := b.Policies(b.limit()); api.KindOf(err) != api.ErrUnavailable {
+	if _, err := b.Policies(b.limit(), api.Filter{}); api.KindOf(err) != api.ErrUnavailable {
 		t.Errorf("policies after the end: %v", err)
 	}
 }

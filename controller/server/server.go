@@ -81,7 +81,7 @@ func Start(ctx context.Context, config Config, log *slog.Logger) (*Server, error
 	}
 	ctx, s.stop = context.WithCancel(ctx)
 	go func() {
-		s.err = errors.Join(s.serve(ctx, &p, serverTLS, log), p.close())
+		s.err = errors.Join(s.serve(ctx, &p, config, serverTLS, log), p.close())
 		log.Info("stopped", "error", s.err)
 		close(s.done)
 	}()
@@ -112,14 +112,14 @@ func (s *Server) open(ctx context.Context, p *parts, config Config, overlay cont
 
 // serve runs the state machine and both listeners until ctx ends. Streams end
 // first, then requests finish, and the state machine stops last.
-func (s *Server) serve(ctx context.Context, p *parts, serverTLS *tls.Config, log *slog.Logger) error {
+func (s *Server) serve(ctx context.Context, p *parts, config Config, serverTLS *tls.Config, log *slog.Logger) error {
 	loopCtx, stopLoop := context.WithCancel(context.WithoutCancel(ctx))
 	loop := make(chan error, 1)
 	go func() { loop <- s.control.Run(loopCtx) }()
 
 	listeners, ctx := errgroup.WithContext(ctx)
 	listeners.Go(func() error {
-		return api.Server{Handler: s.externalHandler(log), Log: log}.Serve(ctx, p.external)
+		return api.Server{Handler: s.externalHandler(config, log), Log: log}.Serve(ctx, p.external)
 	})
 	listeners.Go(func() error {
 		handler := api.NewInternal(api.Internal{Agents: s.control, Names: s.control, Log: log})
@@ -134,9 +134,13 @@ func (s *Server) serve(ctx context.Context, p *parts, serverTLS *tls.Config, log
 	return errors.Join(err, <-loop)
 }
 
-func (s *Server) externalHandler(log *slog.Logger) http.Handler {
+func (s *Server) externalHandler(config Config, log *slog.Logger) http.Handler {
 	return api.NewExternal(api.External{
 		Policies: s.control, Fleet: s.control, Auth: api.TokenAuth(s.Token), Log: log, Started: time.Now(),
+		CORS:         config.AllowedCORSDomains,
+		MaxPerSource: config.MaxPoliciesPerAppSource,
+		SelfService:  config.EnableSpaceDeveloperSelfService,
+		TagDigits:    2 * config.TagLength,
 	})
 }
 

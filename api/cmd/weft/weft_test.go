@@ -41,7 +41,8 @@ func TestScripts(t *testing.T) {
 			defer nobody.Close()
 			x := controller(filepath.Base(env.WorkDir))
 			server := httptest.NewServer(api.NewExternal(api.External{
-				Policies: x, Fleet: x, Auth: api.TokenAuth(token), Log: slog.New(slog.DiscardHandler), Started: time.Now(),
+				TagDigits: 4,
+				Policies:  x, Fleet: x, Auth: api.TokenAuth(token), Log: slog.New(slog.DiscardHandler), Started: time.Now(),
 			}))
 			env.Defer(server.Close)
 			file := filepath.Join(env.WorkDir, "token")

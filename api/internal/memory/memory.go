@@ -43,11 +43,11 @@ func New() *Controller {
 	}
 }
 
-// Policies lists all policies in the order of their ids.
-func (c *Controller) Policies(context.Context) ([]api.Policy, error) {
+// Policies lists those that the filter selects, in the order of their ids.
+func (c *Controller) Policies(_ context.Context, filter api.Filter) ([]api.Policy, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return slices.Clone(c.policies), c.Failure
+	return filter.Apply(slices.Clone(c.policies)), c.Failure
 }
 
 // AddPolicies adds those that are not there.
@@ -197,4 +197,25 @@ func (c *Controller) Explain(_ context.Context, cookie flows.Cookie) (api.Explan
 		}, nil
 	}
 	return api.Explanation{}, api.NotFound("no %s has the cookie %s", kind, cookie)
+}
+
+// CleanUp removes the policies of the apps that access says are gone.
+func (c *Controller) CleanUp(ctx context.Context, access api.Access, _ string) ([]api.Policy, error) {
+	all, err := c.Policies(ctx, api.Filter{})
+	if err != nil || access == nil {
+		return nil, err
+	}
+	var apps []flows.AppID
+	for _, p := range all {
+		apps = append(apps, p.From, p.To)
+	}
+	gone, err := access.Gone(ctx, apps)
+	if err != nil {
+		return nil, err
+	}
+	stale := slices.DeleteFunc(all, func(p api.Policy) bool {
+		return !slices.Contains(gone, p.From) && !slices.Contains(gone, p.To)
+	})
+	_, err = c.RemovePolicies(ctx, stale, api.Order{})
+	return stale, err
 }
