@@ -85,6 +85,16 @@ func (c *Client) RemovePolicies(ctx context.Context, policies []PolicyBody, wait
 	return change, wrap("removing policies", err)
 }
 
+// WhoAmI returns the name by which the controller knows the caller. Forbidden
+// if it is known, but no administrator.
+func (c *Client) WhoAmI(ctx context.Context) (string, error) {
+	var who struct {
+		Subject string `json:"subject"`
+	}
+	err := c.get(ctx, externalV1+"/whoami", &who)
+	return who.Subject, wrap("asking who I am", err)
+}
+
 // Tags lists the identities that policies name, as the external API does.
 func (c *Client) Tags(ctx context.Context) ([]Tag, error) {
 	var list TagsPayload

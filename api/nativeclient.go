@@ -154,7 +154,13 @@ func (c *Client) Watch(ctx context.Context, see func(AuditEntry) error) error {
 	defer resp.Body.Close()
 	err = readEvents(resp.Body, func(event string, data []byte) error {
 		silence.Reset(watchSilence)
-		if event != "change" {
+		switch event {
+		case "cut":
+			var problem Problem
+			_ = json.Unmarshal(data, &problem) // what it says is for people
+			return Gone("%s", cmp.Or(problem.Detail, "the controller no longer has the changes since"))
+		case "change":
+		default:
 			return nil
 		}
 		var entry AuditEntry

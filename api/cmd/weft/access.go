@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strconv"
 	"strings"
 	"time"
 
@@ -135,6 +134,14 @@ func (a *access) run(ctx context.Context, out io.Writer, args []string, v verb) 
 	if err != nil {
 		return err
 	}
+	known, err := a.names()
+	if err != nil {
+		return err
+	}
+	if err := known.mustResolve(ctx, args...); err != nil {
+		return err
+	}
+	policy.Source.ID, policy.Destination.ID = known.id(args[0]), known.id(args[1])
 	client, err := a.client()
 	if err != nil {
 		return err
@@ -152,7 +159,7 @@ func (a *access) run(ctx context.Context, out io.Writer, args []string, v verb) 
 			r.waitedFor = "cells"
 		}
 	}
-	if err := a.print(out, r, func() error { return r.say(out, v) }); err != nil {
+	if err := a.print(out, r, func() error { return r.say(out, v, known) }); err != nil {
 		return err
 	}
 	if len(r.Pending) > 0 {
@@ -162,9 +169,9 @@ func (a *access) run(ctx context.Context, out io.Writer, args []string, v verb) 
 }
 
 // say prints the result as a sentence.
-func (r result) say(out io.Writer, v verb) error {
+func (r result) say(out io.Writer, v verb, known *names) error {
 	d := r.Policy.Destination
-	line := fmt.Sprintf("%s %s -> %s %s %s (revision %d)", r.Result, safe(r.Policy.Source.ID), safe(d.ID), d.Protocol, rangeText(d.Ports), r.Revision)
+	line := fmt.Sprintf("%s %s -> %s %s %s (revision %d)", r.Result, safe(known.name(r.Policy.Source.ID)), safe(known.name(d.ID)), d.Protocol, d.Ports, r.Revision)
 	if r.Applied {
 		line += fmt.Sprintf("; all affected %s %s after %.0f ms", r.waitedFor, v.where, *r.WaitedMS)
 	}
@@ -182,9 +189,12 @@ func (a *access) policy(source, destination string) (api.PolicyBody, error) {
 	case a.protocol != "tcp" && a.protocol != "udp":
 		return api.PolicyBody{}, fmt.Errorf("--protocol %q: must be tcp or udp", a.protocol)
 	}
-	ports, err := parsePorts(a.port)
+	if a.port == "" {
+		return api.PolicyBody{}, errors.New("--port is missing: give a port or a range, such as 8080 or 8080-8090")
+	}
+	ports, err := api.ParsePorts(a.port)
 	if err != nil {
-		return api.PolicyBody{}, err
+		return api.PolicyBody{}, fmt.Errorf("--port %w", err)
 	}
 	return api.PolicyBody{
 		Source:      api.Source{ID: source},
@@ -204,43 +214,6 @@ func (a *access) waiting() (api.Wait, error) {
 		return api.Wait{For: api.WaitApplied, Timeout: a.timeout}, nil
 	}
 	return api.Wait{}, nil
-}
-
-// parsePorts reads "8080" or "8080-8090".
-func parsePorts(text string) (api.Ports, error) {
-	if text == "" {
-		return api.Ports{}, errors.New("--port is missing: give a port or a range, such as 8080 or 8080-8090")
-	}
-	first, last, isRange := strings.Cut(text, "-")
-	if !isRange {
-		last = first
-	}
-	var ports api.Ports
-	for _, end := range []struct {
-		text string
-		into *int
-	}{{first, &ports.Start}, {last, &ports.End}} {
-		n, err := strconv.Atoi(end.text)
-		if err != nil || strings.HasPrefix(end.text, "+") {
-			return api.Ports{}, fmt.Errorf("--port %q: %q is not a number: give a port or a range, such as 8080 or 8080-8090", text, end.text)
-		}
-		if n < 1 || n > 65535 {
-			return api.Ports{}, fmt.Errorf("--port %q: %d must be in range 1-65535", text, n)
-		}
-		*end.into = n
-	}
-	if ports.Start > ports.End {
-		return api.Ports{}, fmt.Errorf("--port %q: the range ends before it starts: did you mean %d-%d?", text, ports.End, ports.Start)
-	}
-	return ports, nil
-}
-
-// rangeText is the inverse of parsePorts.
-func rangeText(p api.Ports) string {
-	if p.Start == p.End {
-		return strconv.Itoa(p.Start)
-	}
-	return fmt.Sprintf("%d-%d", p.Start, p.End)
 }
 
 // completeApps offers the names of the apps that have a group id.

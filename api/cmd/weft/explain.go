@@ -52,7 +52,7 @@ func sayExplanation(cmd *cobra.Command, e api.Explanation) error {
 	}
 	for _, p := range e.Policies {
 		d := p.Destination
-		if _, err := fmt.Fprintf(out, "policy %d: %s -> %s %s %s\n", p.ID, safe(p.Source.ID), safe(d.ID), d.Protocol, rangeText(d.Ports)); err != nil {
+		if _, err := fmt.Fprintf(out, "policy %d: %s -> %s %s %s\n", p.ID, safe(p.Source.ID), safe(d.ID), d.Protocol, d.Ports); err != nil {
 			return err
 		}
 	}

@@ -58,7 +58,7 @@ func newListAccess(c *cli) *cobra.Command {
 		row: func(p api.PolicyInfo) []string {
 			return []string{
 				strconv.FormatUint(p.ID, 10), p.Source.ID, p.Destination.ID,
-				p.Destination.Protocol, rangeText(p.Destination.Ports), cookiesText(p),
+				p.Destination.Protocol, p.Destination.Ports.String(), cookiesText(p),
 			}
 		},
 		wrap: func(list []api.PolicyInfo) any { return api.PolicyInfosList{Policies: list} },

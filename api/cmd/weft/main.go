@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -16,10 +17,17 @@ func run() int {
 	defer stop()
 	cli := &cli{}
 	root := newRoot(cli)
-	if err := root.ExecuteContext(ctx); err != nil {
+	err := root.ExecuteContext(ctx)
+	if errors.Is(err, errDifferent) {
+		return 1
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "weft: "+err.Error())
 		if next := cli.nextStep(err); next != "" {
 			fmt.Fprintln(os.Stderr, "  "+next)
+		}
+		if errors.As(err, new(errTrouble)) {
+			return 2
 		}
 		return 1
 	}

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -18,10 +20,13 @@ const defaultAPI = "http://127.0.0.1:4002"
 
 // cli is what the flags common to all commands say.
 type cli struct {
-	api       string
-	token     string
-	tokenFile string
-	output    string // "table" or "json"
+	api         string // "" for the context's
+	token       string
+	tokenFile   string
+	contextName string // "" for the current one
+	output      string // "table" or "json"
+
+	all *contexts // once they have been read
 }
 
 const rootHelp = `weft allows and removes access between apps on a Weft overlay, and shows
@@ -31,12 +36,30 @@ Nothing may talk to anything until a policy allows it. A policy names the app
 that connects, the app that is connected to, a protocol and ports; replies need
 no policy of their own, and two instances of one app need one from the app to
 itself. A policy opens nothing out of the overlay: that is what the egress rules
-are for that a container runtime gives each container, and weft endpoints shows.`
+are for that a container runtime gives each container, and weft endpoints shows.
 
-const rootExample = `  weft allow-access cats dogs --protocol tcp --port 8080 --wait
+weft login remembers a controller. Without a context, weft speaks to the one at
+--api or WEFT_API, by default http://127.0.0.1:4002, with the token of
+--token, --token-file, WEFT_TOKEN or WEFT_TOKEN_FILE; these win over the
+context's. A context is not used at all where --api or WEFT_API names a
+controller, unless --context or WEFT_CONTEXT asks for it.
+
+Exit status: 0 when done, 1 when not. weft diff: 0 for no difference, 1 for
+some, 2 when it could not tell.`
+
+const rootExample = `  weft login --token-file /var/lib/weft/token
+  weft allow-access cats dogs --protocol tcp --port 8080 --wait
   weft list-access
   weft groups
   weft remove-access cats dogs --protocol tcp --port 8080
+
+  # keep policies in a file
+  weft diff -f policies.yaml
+  weft apply -f policies.yaml --prune --wait
+
+  # who may connect to dogs, and who allowed it?
+  weft who-can-reach dogs
+  weft audit --app dogs
 
   # which policy caused the flow that ovs-ofctl shows?
   weft explain 0x4000000000000007
@@ -55,23 +78,19 @@ func newRoot(c *cli) *cobra.Command {
 		PersistentPreRunE: func(*cobra.Command, []string) error { return c.validate() },
 	}
 	flags := root.PersistentFlags()
-	flags.StringVar(&c.api, "api", fromEnv("WEFT_API", defaultAPI), "URL of weft-controller (env WEFT_API)")
+	flags.StringVar(&c.api, "api", os.Getenv("WEFT_API"), "URL of weft-controller (env WEFT_API)")
+	flags.StringVar(&c.contextName, "context", os.Getenv("WEFT_CONTEXT"), "context to use, of weft login (env WEFT_CONTEXT)")
 	flags.StringVar(&c.token, "token", "", "bearer token; others can read it in the process list, so prefer --token-file (env WEFT_TOKEN)")
 	flags.StringVar(&c.tokenFile, "token-file", "", "file that holds the token (env WEFT_TOKEN_FILE)")
 	flags.StringVarP(&c.output, "output", "o", "table", "table for people, json for programs")
 	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"table", "json"}, cobra.ShellCompDirectiveNoFileComp)) // the flag exists
 	root.AddCommand(
+		newLogin(c), newContext(c),
 		newAllow(c), newRemove(c), newListAccess(c),
+		newApply(c), newDiff(c), newWhoCanReach(c), newAudit(c), newWatch(c),
 		newCells(c), newEndpoints(c), newGroups(c), newExplain(c), newLogging(c),
 	)
 	return root
-}
-
-func fromEnv(name, otherwise string) string {
-	if v := os.Getenv(name); v != "" {
-		return v
-	}
-	return otherwise
 }
 
 func (c *cli) validate() error {
@@ -82,16 +101,89 @@ func (c *cli) validate() error {
 }
 
 // client returns the door to the controller, with the token of the first of:
-// --token, --token-file, WEFT_TOKEN, WEFT_TOKEN_FILE. Without any it has none,
-// and the controller says so.
+// --token, --token-file, WEFT_TOKEN, WEFT_TOKEN_FILE, the context. Without any
+// it has none, and the controller says so.
 func (c *cli) client() (*api.Client, error) {
+	s, err := c.context()
+	if err != nil {
+		return nil, err
+	}
+	tokens, err := c.tokens(s)
+	if err != nil {
+		return nil, err
+	}
+	config, err := s.controllerTLS()
+	if err != nil {
+		return nil, err
+	}
+	return api.NewClientWith(c.apiURL(), tokens, config), nil
+}
+
+// apiURL is where the controller is. Call context before.
+func (c *cli) apiURL() string {
+	if c.api == "" && c.all != nil {
+		if s := c.all.find(c.contextName); s != nil {
+			return s.URL
+		}
+	}
+	return cmp.Or(c.api, defaultAPI)
+}
+
+// context returns the context to use, an empty one for none: where a controller
+// is named without one, no secret of a context may go there.
+func (c *cli) context() (savedContext, error) {
+	if c.api != "" && c.contextName == "" {
+		return savedContext{}, nil
+	}
+	if c.all == nil {
+		all, err := loadContexts()
+		if err != nil && c.contextName == "" && errors.Is(err, errNoHome) {
+			return savedContext{}, nil
+		}
+		if err != nil {
+			return savedContext{}, err
+		}
+		c.all = all
+	}
+	asked := c.contextName != ""
+	c.contextName = cmp.Or(c.contextName, c.all.Current)
+	s := c.all.find(c.contextName)
+	switch {
+	case s != nil:
+		return *s, nil
+	case asked:
+		return savedContext{}, fmt.Errorf("there is no context %q: weft context list shows those that there are, weft login makes one", c.contextName)
+	}
+	return savedContext{}, nil
+}
+
+// tokens returns what gives the token of each request, nil for none.
+func (c *cli) tokens(s savedContext) (api.TokenSource, error) {
 	token, err := c.findToken()
 	if err != nil {
 		return nil, err
 	}
-	return api.NewClient(c.api, token), nil
+	switch {
+	case token != "":
+	case s.UAA != nil:
+		trust, err := s.serverTrust()
+		if err != nil {
+			return nil, err
+		}
+		return c.all.tokensOf(s.Name, outsideClient(trust)), nil
+	case s.TokenFile != "":
+		if token, err = readToken(s.TokenFile); err != nil {
+			return nil, err
+		}
+	case s.Token != "":
+		token = s.Token
+	default:
+		return nil, nil
+	}
+	return func(context.Context) (string, error) { return token, nil }, nil
 }
 
+// findToken returns the token that flags or the environment give, "" for none.
 func (c *cli) findToken() (string, error) {
 	file := c.tokenFile
 	if c.token != "" {
@@ -106,6 +198,11 @@ func (c *cli) findToken() (string, error) {
 	if file == "" {
 		return "", nil
 	}
+	return readToken(file)
+}
+
+// readToken reads a file that holds a token.
+func readToken(file string) (string, error) {
 	raw, err := os.ReadFile(file)
 	if err != nil {
 		return "", fmt.Errorf("reading the token file: %w", err)
@@ -121,11 +218,18 @@ func (c *cli) findToken() (string, error) {
 func (c *cli) nextStep(err error) string {
 	switch {
 	case errors.Is(err, api.ErrUnauthorized):
+		if c.all != nil && c.all.find(c.contextName) != nil {
+			return fmt.Sprintf("The login of context %s is no longer good: weft login again (weft login --help).", c.contextName)
+		}
 		return "Give the controller's token with --token-file FILE or WEFT_TOKEN_FILE; weft-controller logs the file's path when it starts."
+	case errors.Is(err, api.ErrForbidden):
+		return "Ask an administrator of the network (scope network.admin), or for the role of a space developer in the spaces of both apps."
+	case errors.Is(err, api.ErrOutdated):
+		return "Somebody else changed policies meanwhile: look at them (weft diff) and try again."
 	case errors.As(err, new(*fs.PathError)): // its errno is a net.Error, too
 		return ""
 	case errors.As(err, new(net.Error)): // nobody answered; who answers says what is wrong
-		return fmt.Sprintf("Is weft-controller running at %s? Set --api URL or WEFT_API if it listens elsewhere.", c.api)
+		return fmt.Sprintf("Is weft-controller running at %s? Set --api URL or WEFT_API if it listens elsewhere.", c.apiURL())
 	case errors.Is(err, api.ErrExhausted):
 		return "Nothing was changed. Policies among the apps that weft groups lists can still be added; it also shows which ids wait in quarantine."
 	case strings.HasPrefix(err.Error(), "unknown command"):
