@@ -42,6 +42,9 @@ func decodePolicies(body io.Reader, version, unreadable string) ([]Policy, error
 	if err != nil {
 		return nil, &Error{Kind: ErrInvalid, Text: unreadable, Detail: err.Error(), cause: err}
 	}
+	if elements(raw) > maxPolicies {
+		return nil, invalidPolicies("more than %d policies in one request", maxPolicies)
+	}
 	if version == "v0" {
 		return parsePoliciesV0(raw)
 	}
@@ -87,7 +90,7 @@ var (
 
 // unmarshalError words a JSON error as upstream does.
 func unmarshalError(err error, names *strings.Replacer) error {
-	return Invalid("mapper: unmarshal json: %s", names.Replace(err.Error()))
+	return Invalid("mapper: unmarshal json: %.*s", maxErrorText, names.Replace(err.Error()))
 }
 
 // convertAll validates the policies and converts them.
