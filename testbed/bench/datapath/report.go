@@ -2,9 +2,10 @@ package datapath
 
 import (
 	"fmt"
-	"os"
 	"strings"
 	"time"
+
+	"github.com/weft-sdn/weft/testbed/bench"
 )
 
 // The generated part of the report is between these lines.
@@ -16,19 +17,7 @@ const (
 // WriteReport rewrites the generated part of a file such as
 // docs/performance.md and leaves the rest of it alone.
 func WriteReport(path string, r Result, now time.Time) error {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return fmt.Errorf("report: %w", err)
-	}
-	before, rest, ok := strings.Cut(string(text), reportBegin)
-	_, after, ok2 := strings.Cut(rest, reportEnd)
-	if !ok || !ok2 {
-		return fmt.Errorf("report %s: has no part between %q and %q", path, reportBegin, reportEnd)
-	}
-	if err := os.WriteFile(path, []byte(before+reportBegin+"\n\n"+r.markdown(now)+"\n"+reportEnd+after), 0o644); err != nil {
-		return fmt.Errorf("report: %w", err)
-	}
-	return nil
+	return bench.RewritePart(path, reportBegin, reportEnd, r.markdown(now))
 }
 
 // markdown is the result as a person reads it.

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/weft-sdn/weft/testbed/bench"
 )
 
 // figure is one measured number: a benchmark's metric under the name by which
@@ -125,24 +127,10 @@ const (
 )
 
 func writeReport(path string, measured map[string]string) error {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return fmt.Errorf("report: %w", err)
-	}
-	before, rest, ok := strings.Cut(string(text), reportBegin)
-	_, after, ok2 := strings.Cut(rest, reportEnd)
-	if !ok || !ok2 {
-		return fmt.Errorf("report %s: has no part between %q and %q", path, reportBegin, reportEnd)
-	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s%s\n\nMeasured %s with %s on %d CPUs.\n\n| figure | | what |\n|---|---:|---|\n",
-		before, reportBegin, time.Now().UTC().Format("2006-01-02"), runtime.Version(), runtime.NumCPU())
+	fmt.Fprintf(&b, "Measured %s on %s.\n\n| figure | | what |\n|---|---:|---|\n", time.Now().UTC().Format("2006-01-02"), bench.Machine())
 	for _, f := range figures {
 		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", f.key, measured[f.key], f.what)
 	}
-	fmt.Fprintf(&b, "\n%s%s", reportEnd, after)
-	if err := os.WriteFile(path, []byte(b.String()), 0o644); err != nil {
-		return fmt.Errorf("report: %w", err)
-	}
-	return nil
+	return bench.RewritePart(path, reportBegin, reportEnd, b.String())
 }
