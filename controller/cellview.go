@@ -17,7 +17,9 @@ func (s *State) CellState(id flows.CellID) (flows.CellState, bool) {
 		return flows.CellState{}, false
 	}
 	view := s.own(c)
-	view.Local = slices.Collect(maps.Values(c.endpoints))
+	for _, ep := range c.endpoints {
+		view.Local = append(view.Local, ep.Endpoint)
+	}
 	for other, oc := range s.cells {
 		if other != id {
 			view.Remote = append(view.Remote, oc.peer)

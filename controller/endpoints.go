@@ -87,9 +87,10 @@ func candidates(up []api.Endpoint) map[string]refusal {
 }
 
 // same reports whether the agent reported what we have.
-func same(have flows.Endpoint, w refusal) bool {
+func same(have endpoint, w refusal) bool {
 	return !w.final && string(have.App) == w.endpoint.App && have.IP.String() == w.endpoint.IP &&
-		uint16(have.OFPort) == w.endpoint.OFPort && sameRules(have.Egress, w.endpoint.Egress)
+		uint16(have.OFPort) == w.endpoint.OFPort && sameRules(have.own, w.endpoint.Egress) &&
+		have.space == w.endpoint.Space && have.workload == w.endpoint.Workload
 }
 
 // sameRules reports whether a text, canonical or not, is of the rules we have.
@@ -117,13 +118,18 @@ func (s *State) endpointUp(c *cell, reported api.Endpoint) (reason string, final
 	if other, taken := c.ports[ep.OFPort]; taken {
 		return fmt.Sprintf("ofport %d: container %s has it", ep.OFPort, other), false
 	}
+	ep.Egress = s.join(c, ep)
 	if reason := c.mayEgress(ep.Egress); reason != "" {
+		s.leave(c, ep)
 		return reason, false
 	}
-	ep.Group, ep.Log = s.groups[ep.App], s.logs(ep.App)
+	if ep.App != "" { // the platform may give an identity the empty name, and no container has that
+		ep.Group = s.groups[ep.App]
+	}
+	ep.Log = s.logs(ep.App)
 	c.endpoints[ep.Container] = ep
 	c.addresses[ep.IP], c.ports[ep.OFPort] = ep.Container, ep.Container
-	s.set(c, new(flows.EndpointFragment(ep)))
+	s.set(c, new(flows.EndpointFragment(ep.Endpoint)))
 	s.useEgress(c, ep.Egress)
 	if ep.App != "" {
 		s.host(c, ep)
@@ -132,7 +138,7 @@ func (s *State) endpointUp(c *cell, reported api.Endpoint) (reason string, final
 }
 
 // host counts one more endpoint of an app on a cell.
-func (s *State) host(c *cell, ep flows.Endpoint) {
+func (s *State) host(c *cell, ep endpoint) {
 	cells := s.hosts[ep.App]
 	if cells == nil {
 		cells = map[flows.CellID]int{}
@@ -161,6 +167,7 @@ func (s *State) endpointDown(c *cell, container string) {
 	delete(c.ports, ep.OFPort)
 	s.put(c, flows.EndpointKey(container), nil)
 	s.leaveEgress(c, ep.Egress)
+	s.leave(c, ep)
 	cells := s.hosts[ep.App]
 	if ep.App == "" {
 		return
@@ -195,28 +202,31 @@ const (
 
 // admit checks what an agent reports of one endpoint. An agent speaks for its
 // own cell only: an address outside the cell's lease would take another's.
-func (s *State) admit(lease netip.Prefix, ep api.Endpoint) (flows.Endpoint, error) {
+func (s *State) admit(lease netip.Prefix, ep api.Endpoint) (endpoint, error) {
 	ip, err := netip.ParseAddr(ep.IP)
 	switch {
 	case !containerID.MatchString(ep.Container):
-		return flows.Endpoint{}, fmt.Errorf("container id %.40q: want 1 to 255 letters, digits, '_', '.', '-', the first a letter or digit", ep.Container)
+		return endpoint{}, fmt.Errorf("container id %.40q: want 1 to 255 letters, digits, '_', '.', '-', the first a letter or digit", ep.Container)
 	case len(ep.App) > maxAppLength:
-		return flows.Endpoint{}, fmt.Errorf("app %.40q...: %d bytes, at most %d", ep.App, len(ep.App), maxAppLength)
+		return endpoint{}, fmt.Errorf("app %.40q...: %d bytes, at most %d", ep.App, len(ep.App), maxAppLength)
+	case len(ep.Space) > maxAppLength || len(ep.Workload) > maxAppLength:
+		return endpoint{}, fmt.Errorf("space %.40q, workload %.40q: at most %d bytes each", ep.Space, ep.Workload, maxAppLength)
 	case err != nil || !ip.Is4():
-		return flows.Endpoint{}, fmt.Errorf("ip %.60q: not an IPv4 address", ep.IP)
+		return endpoint{}, fmt.Errorf("ip %.60q: not an IPv4 address", ep.IP)
 	case !lease.Contains(ip):
-		return flows.Endpoint{}, fmt.Errorf("ip %s: outside the cell's lease %s", ip, lease)
+		return endpoint{}, fmt.Errorf("ip %s: outside the cell's lease %s", ip, lease)
 	case ep.OFPort < minOFPort || ep.OFPort > maxOFPort:
-		return flows.Endpoint{}, fmt.Errorf("ofport %d: want %d to %d", ep.OFPort, minOFPort, maxOFPort)
+		return endpoint{}, fmt.Errorf("ofport %d: want %d to %d", ep.OFPort, minOFPort, maxOFPort)
 	}
 	rules := flows.EgressRules(ep.Egress)
 	if _, known := s.profiles[rules]; !known { // a text that is in use is canonical
 		if rules, err = flows.ParseEgressRules(ep.Egress); err != nil {
-			return flows.Endpoint{}, fmt.Errorf("%.300s", err) // the rest of a long text says no more
+			return endpoint{}, fmt.Errorf("%.300s", err) // the rest of a long text says no more
 		}
 	}
-	return flows.Endpoint{
-		Container: ep.Container, App: flows.AppID(ep.App), IP: ip, OFPort: flows.OFPort(ep.OFPort), Egress: rules,
+	return endpoint{
+		Endpoint: flows.Endpoint{Container: ep.Container, App: flows.AppID(ep.App), IP: ip, OFPort: flows.OFPort(ep.OFPort)},
+		own:      rules, space: ep.Space, workload: ep.Workload,
 	}, nil
 }
 

@@ -84,6 +84,10 @@ type Marks struct {
 // whatever the clock does.
 func Later(previous int64, at time.Time) int64 { return max(previous+1, at.UnixNano()) }
 
+// SecurityGroupsRead says that the security groups are those of Cloud
+// Controller now, even if there are none: from here on they hold.
+type SecurityGroupsRead struct{}
+
 // EndpointsReplaced is an agent's complete truth (its hello): every endpoint
 // of the cell that it does not name is gone, and so is every service.
 type EndpointsReplaced struct {
@@ -114,8 +118,9 @@ func (SecurityGroupSet) event()     {}
 func (SecurityGroupRemoved) event() {}
 func (Marks) event()                {}
 
-func (EndpointsReplaced) event() {}
-func (EndpointsChanged) event()  {}
+func (EndpointsReplaced) event()  {}
+func (EndpointsChanged) event()   {}
+func (SecurityGroupsRead) event() {}
 
 // Overlay is what is the same for every cell, from the configuration.
 type Overlay struct {
@@ -124,6 +129,11 @@ type Overlay struct {
 	VNI          flows.VNI      // 1 to 2^24-1
 	VXLANPort    uint16         // UDP
 	Deny         []netip.Prefix // IPv4 networks that no egress rule opens
+
+	// SecurityGroups: endpoints with a space have the egress rules of its
+	// dynamic security groups, instead of their own.
+	SecurityGroups bool
+
 	Quarantine   time.Duration  // of freed group ids when no switch knows them, from 0
 }
 

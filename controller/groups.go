@@ -79,7 +79,7 @@ func (s *State) rename(app flows.AppID, group flows.GroupID) {
 			if ep.App == app {
 				ep.Group = group
 				c.endpoints[ep.Container] = ep
-				s.set(c, new(flows.EndpointFragment(ep)))
+				s.set(c, new(flows.EndpointFragment(ep.Endpoint)))
 			}
 		}
 	}

@@ -87,11 +87,12 @@ func sortEndpoints(list []api.Endpoint) {
 	})
 }
 
-func endpointOnWire(cell flows.CellID, ep flows.Endpoint) api.Endpoint {
-	return api.Endpoint{
-		Container: ep.Container, App: string(ep.App), IP: ep.IP.String(), OFPort: uint16(ep.OFPort),
-		Cell: string(cell), Group: uint16(ep.Group), Egress: string(ep.Egress), Log: ep.Log,
-	}
+// endpointOnWire renders an endpoint with the egress rules that hold, be they
+// its own or those of its security groups.
+func endpointOnWire(cell flows.CellID, ep endpoint) api.Endpoint {
+	listed := ep.reported()
+	listed.Cell, listed.Group, listed.Egress, listed.Log = string(cell), uint16(ep.Group), string(ep.Egress), ep.Log
+	return listed
 }
 
 // Cells lists the cells that have a lease, by id, without what only their

@@ -48,7 +48,7 @@ func (s *State) setLogging(logging api.Logging) {
 			if log := s.logs(ep.App); log != ep.Log {
 				ep.Log = log
 				c.endpoints[id] = ep
-				s.set(c, new(flows.EndpointFragment(ep)))
+				s.set(c, new(flows.EndpointFragment(ep.Endpoint)))
 			}
 		}
 	}

@@ -54,6 +54,8 @@ func drawEndpoint(t *rapid.T, cell int) api.Endpoint {
 		IP:        fmt.Sprintf("10.255.%d.%d", subnet, rapid.IntRange(1, someSlots).Draw(t, "ip")),
 		OFPort:    uint16(rapid.IntRange(3, 2+someSlots).Draw(t, "ofport")),
 		Egress:    rapid.SampledFrom(someRules).Draw(t, "egress"),
+		Space:     rapid.SampledFrom([]string{"", "zoo", "farm"}).Draw(t, "space"),
+		Workload:  rapid.SampledFrom([]string{"", "app", "task", "staging", "odd"}).Draw(t, "workload"),
 	}
 	if n := rapid.IntRange(0, someApps).Draw(t, "app"); n > 0 {
 		ep.App = string(app(n))
@@ -68,7 +70,7 @@ func drawEvent(t *rapid.T, s *State, step int) Event {
 	cell := rapid.IntRange(0, someCells-1).Draw(t, "cell")
 	revision := api.Revision(step)
 	switch rapid.SampledFrom([]string{
-		"lease", "name", "allow", "allow", "revoke", "up", "up", "down", "hello", "free", "free", "release", "logging",
+		"lease", "name", "allow", "allow", "revoke", "up", "up", "down", "hello", "free", "free", "release", "logging", "security",
 	}).Draw(t, "event") {
 	case "lease":
 		return Change{Revision: revision, Events: []Event{LeaseGranted{peer(cell)}}}
@@ -94,6 +96,8 @@ func drawEvent(t *rapid.T, s *State, step int) Event {
 			logging.Apps = append(logging.Apps, string(app(i)))
 		}
 		return Change{Revision: revision, Events: []Event{LoggingSet{logging}}}
+	case "security":
+		return drawSecurity(t, revision)
 	case "allow":
 		from, to := app(rapid.IntRange(1, someApps).Draw(t, "from")), app(rapid.IntRange(1, someApps).Draw(t, "to"))
 		first := rapid.Uint16Range(1, 20).Draw(t, "first")
@@ -138,7 +142,7 @@ func named(s *State, apps ...flows.AppID) (events []Event) {
 // cells' tables, gives the same; and a state that is told only the outcome, in
 // another order, has the same tables.
 func TestFragmentsForgetHistory(t *testing.T) {
-	var hosted, outside, quarantined int
+	var hosted, outside, quarantined, grouped int
 	rapid.Check(t, func(rt *rapid.T) {
 		s := NewState(testOverlay())
 		told := map[flows.CellID]map[flows.FragmentKey]*flows.Fragment{}
@@ -150,6 +154,7 @@ func TestFragmentsForgetHistory(t *testing.T) {
 		}
 		checkFromScratch(rt, s)
 		hosted, outside, quarantined = hosted+len(s.judges), outside+len(s.profiles), quarantined+len(s.freed)
+		grouped += checkSecurity(rt, s)
 		checkBooks(rt, s)
 		for group := range s.judges {
 			if len(s.hosts[s.apps[group]]) == 0 {
@@ -163,8 +168,9 @@ func TestFragmentsForgetHistory(t *testing.T) {
 			}
 		}
 	})
-	if hosted == 0 || outside == 0 || quarantined == 0 {
-		t.Errorf("%d policies, %d sets of egress rules, %d quarantined ids in all runs: the generator proves nothing", hosted, outside, quarantined)
+	if hosted == 0 || outside == 0 || quarantined == 0 || grouped == 0 {
+		t.Errorf("%d policies, %d sets of egress rules, %d quarantined ids, %d endpoints with rules of security groups in all runs: the generator proves nothing",
+			hosted, outside, quarantined, grouped)
 	}
 }
 
@@ -251,6 +257,12 @@ func retell(s *State) *State {
 	for _, p := range s.policies {
 		events = append(events, p)
 	}
+	for _, g := range s.security.groups {
+		events = append(events, SecurityGroupSet{g.SecurityGroup})
+	}
+	if s.security.known {
+		events = append(events, SecurityGroupsRead{})
+	}
 	rand.Shuffle(len(events), func(i, j int) { events[i], events[j] = events[j], events[i] })
 	again := NewState(s.overlay)
 	for _, c := range s.cells {
@@ -261,8 +273,7 @@ func retell(s *State) *State {
 	for id, c := range s.cells {
 		var hello []api.Endpoint
 		for _, ep := range c.endpoints {
-			on := endpointOnWire(id, ep)
-			hello = append(hello, on)
+			hello = append(hello, ep.reported())
 		}
 		again.Step(EndpointsReplaced{Cell: id, Endpoints: hello, Services: c.services})
 	}

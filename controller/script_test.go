@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"cmp"
 	"flag"
 	"fmt"
 	"maps"
@@ -57,7 +58,7 @@ type script struct {
 
 func testOverlay() Overlay {
 	return Overlay{Networks: []netip.Prefix{netip.MustParsePrefix("10.255.0.0/16")}, SubnetPrefix: 24, VNI: 1, VXLANPort: 4789,
-		Deny: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}, Quarantine: 5 * time.Minute}
+		Deny: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}, SecurityGroups: true, Quarantine: 5 * time.Minute}
 }
 
 func newScript(t testing.TB) *script {
@@ -92,6 +93,8 @@ func (s *script) do(line string) string {
 		return s.table(flows.CellID(strings.TrimPrefix(rest, "cell=")))
 	case "groups":
 		return s.groups(rest)
+	case "rules":
+		return s.rules()
 	case "nameless":
 		return fmt.Sprintf("%s\n", s.state.Nameless())
 	}
@@ -113,6 +116,9 @@ func (s *script) do(line string) string {
 			}
 		}
 	}
+	for _, fault := range s.state.Faults() {
+		fmt.Fprintf(&out, "fault: %v\n", fault)
+	}
 	checkFromScratch(s.t, s.state)
 	if out.Len() == 0 {
 		return "nothing\n"
@@ -128,6 +134,15 @@ func (s *script) table(cell flows.CellID) string {
 			continue
 		}
 		fmt.Fprintf(&out, "%s: %d flows\n", f.Key, len(f.Flows))
+	}
+	return out.String()
+}
+
+// rules lists who may connect where outside of the overlay.
+func (s *script) rules() string {
+	var out strings.Builder
+	for _, ep := range s.state.Endpoints() {
+		fmt.Fprintf(&out, "%s: %s\n", ep.Container, cmp.Or(ep.Egress, "nothing"))
 	}
 	return out.String()
 }
@@ -160,7 +175,7 @@ func (s *script) event(verb, rest string) Event {
 	for _, word := range strings.Fields(rest) {
 		if key, value, named := strings.Cut(word, "="); named {
 			arg[key] = value
-		} else { // container,app,ip,ofport[,egress]
+		} else { // container,app,ip,ofport[,egress[,space[,workload]]]
 			endpoints = append(endpoints, s.endpoint(word))
 		}
 	}
@@ -173,9 +188,22 @@ func (s *script) event(verb, rest string) Event {
 	case "down":
 		return EndpointsChanged{Cell: cell, Down: strings.Split(arg["container"], ",")}
 	}
+	if verb == "groups-read" {
+		return SecurityGroupsRead{}
+	}
 	s.revision++
 	change := Change{Revision: s.revision}
 	switch verb {
+	case "group":
+		change.Events = []Event{SecurityGroupSet{api.SecurityGroup{
+			GUID: arg["guid"], Name: "name of " + arg["guid"], Rules: arg["rules"],
+			RunningDefault: strings.Contains(arg["for"], "running"), StagingDefault: strings.Contains(arg["for"], "staging"),
+			RunningSpaces: strings.Split(arg["running"], ","), StagingSpaces: strings.Split(arg["staging"], ","),
+		}}}
+	case "ungroup":
+		for guid := range strings.SplitSeq(arg["guid"], ",") {
+			change.Events = append(change.Events, SecurityGroupRemoved{GUID: guid})
+		}
 	case "lease":
 		change.Events = []Event{LeaseGranted{flows.Peer{
 			Cell: cell, VTEP: netip.MustParseAddr(arg["vtep"]), Lease: netip.MustParsePrefix(arg["subnet"]),
@@ -276,17 +304,17 @@ func (s *script) services(text string) (list []flows.Service) {
 	return list
 }
 
-// endpoint reads container,app,ip,ofport[,egress], with _ for spaces in egress.
+// endpoint reads container,app,ip,ofport[,egress[,space[,workload]]], with _ for spaces in egress.
 func (s *script) endpoint(word string) api.Endpoint {
 	parts := strings.Split(word, ",")
-	if len(parts) != 4 && len(parts) != 5 {
-		s.t.Fatalf("endpoint %q: want container,app,ip,ofport[,egress]", word)
+	if len(parts) < 4 || len(parts) > 7 {
+		s.t.Fatalf("endpoint %q: want container,app,ip,ofport[,egress[,space[,workload]]]", word)
 	}
-	ep := api.Endpoint{Container: parts[0], App: parts[1], IP: parts[2], OFPort: uint16(s.number(parts[3]))}
-	if len(parts) == 5 {
-		ep.Egress = strings.ReplaceAll(parts[4], "_", " ")
+	parts = append(parts, "", "", "")
+	return api.Endpoint{
+		Container: parts[0], App: parts[1], IP: parts[2], OFPort: uint16(s.number(parts[3])),
+		Egress: strings.ReplaceAll(parts[4], "_", " "), Space: parts[5], Workload: parts[6],
 	}
-	return ep
 }
 
 func (s *script) number(text string) uint64 {

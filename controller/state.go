@@ -34,7 +34,7 @@ type State struct {
 	logged   map[flows.AppID]struct{}     // logging.Apps
 	peers    flows.Hash                   // XOR of all cells' peer fragments
 	types    map[flows.GroupID]string     // of the identities that are no apps
-	security map[string]api.SecurityGroup // by GUID
+	security securityGroups
 	marks    Marks
 	listed   []api.Policy       // all policies by id; nil: to be made
 	records  []api.PolicyRecord // the same with what describes them
@@ -51,7 +51,7 @@ type cell struct {
 	services  []flows.Service                       // of the host
 	fragments map[flows.FragmentKey]*flows.Fragment // base, endpoints, policies, egress; not the peers
 	hash      flows.Hash                            // XOR of fragments
-	endpoints map[string]flows.Endpoint             // by container id
+	endpoints map[string]endpoint                   // by container id
 	addresses map[netip.Addr]string                 // container id by address
 	ports     map[flows.OFPort]string               // container id by ofport
 	egress    map[flows.EgressProfile]egressUse
@@ -75,7 +75,7 @@ func NewState(overlay Overlay) *State {
 		judges:   map[flows.GroupID]*flows.Fragment{},
 		profiles: map[flows.EgressRules]*profile{},
 		types:    map[flows.GroupID]string{},
-		security: map[string]api.SecurityGroup{},
+		security: newSecurityGroups(),
 		dirty:    map[flows.CellID]*Dirty{},
 		stale:    map[flows.GroupID]struct{}{},
 	}
@@ -85,7 +85,9 @@ func NewState(overlay Overlay) *State {
 // by cell. It reads no clock, no disk and no network: same events, same State.
 // Events about a cell without a lease change nothing.
 func (s *State) Step(ev Event) []Dirty {
+	s.security.faults = nil
 	s.apply(ev)
+	s.regroup()
 	for group := range s.stale {
 		s.compile(group)
 	}
@@ -127,9 +129,11 @@ func (s *State) apply(ev Event) {
 	case LoggingSet:
 		s.setLogging(ev.Logging)
 	case SecurityGroupSet:
-		s.security[ev.Group.GUID] = ev.Group
+		s.security.set(ev.Group)
 	case SecurityGroupRemoved:
-		delete(s.security, ev.GUID)
+		s.security.remove(ev.GUID)
+	case SecurityGroupsRead:
+		s.security.learn()
 	case Marks:
 		s.marks = ev
 	case EndpointsReplaced:
@@ -208,7 +212,7 @@ func (s *State) grant(peer flows.Peer) {
 	case c == nil:
 		c = &cell{
 			fragments: map[flows.FragmentKey]*flows.Fragment{},
-			endpoints: map[string]flows.Endpoint{},
+			endpoints: map[string]endpoint{},
 			addresses: map[netip.Addr]string{},
 			ports:     map[flows.OFPort]string{},
 			egress:    map[flows.EgressProfile]egressUse{},
