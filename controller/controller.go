@@ -19,6 +19,9 @@ const (
 	retryMost  = 10 * time.Second
 )
 
+// pollInterval is how often the change log is read where other replicas write it.
+const pollInterval = 250 * time.Millisecond
+
 // Controller serves one replica's requests and agents: it implements
 // api.Policies, api.Fleet and api.Agents. Its methods may be called from any
 // goroutine, and answer once Run runs.
@@ -68,7 +71,11 @@ func New(ctx context.Context, store Store, overlay Overlay, log *slog.Logger) (*
 // Run serves until ctx ends. It owns every goroutine of the controller.
 func (c *Controller) Run(ctx context.Context) error {
 	var running sync.WaitGroup
-	for _, part := range []func(context.Context){c.loop, c.follow, c.name, c.housekeep} {
+	parts := []func(context.Context){c.loop, c.follow, c.name, c.housekeep}
+	if c.store.Shared() {
+		parts = append(parts, c.poll)
+	}
+	for _, part := range parts {
 		running.Go(func() { part(ctx) })
 	}
 	running.Wait()
@@ -120,6 +127,9 @@ func (c *Controller) ask(ctx context.Context, f func(*State)) error {
 // step moves the state and tells the streams. Only the loop calls it.
 func (c *Controller) step(ev Event) {
 	dirty := c.state.Step(ev)
+	for _, fault := range c.state.Faults() {
+		c.log.Error("skipped what cannot be used of a security group", "error", fault)
+	}
 	change, logged := ev.(Change)
 	if logged {
 		c.meet(change)
@@ -187,6 +197,20 @@ func (c *Controller) follow(ctx context.Context) {
 		}
 		return err
 	}, "reading the change log")
+}
+
+// poll has the change log read now and then, until ctx ends.
+func (c *Controller) poll(ctx context.Context) {
+	ticker := time.NewTicker(pollInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			token(c.logged)
+		}
+	}
 }
 
 // name gets group ids for the apps of new endpoints. Until an app has one its

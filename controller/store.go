@@ -18,8 +18,13 @@ type Store interface {
 	// Write does all that the command says or nothing, and returns when it is
 	// durable and in the log. Zero: nothing had to change, and nothing was logged.
 	Write(ctx context.Context, cmd Command) (api.Revision, error)
+	// Audit lists changes, newest first.
+	Audit(ctx context.Context, query api.AuditQuery) ([]api.AuditEntry, error)
 	// Healthy reports whether the database answers.
 	Healthy(ctx context.Context) error
+	// Shared reports whether other processes write to the database, too: the
+	// log grows without a word of this process.
+	Shared() bool
 }
 
 // Snapshot is the database at one revision.

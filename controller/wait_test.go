@@ -266,6 +266,10 @@ func (s *slowStore) Write(_ context.Context, cmd controller.Command) (api.Revisi
 
 func (s *slowStore) Healthy(context.Context) error { return nil }
 
+func (s *slowStore) Shared() bool { return false }
+
+func (s *slowStore) Audit(context.Context, api.AuditQuery) ([]api.AuditEntry, error) { return nil, nil }
+
 func (s *slowStore) set(down bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/weft-sdn/weft/api"
@@ -21,11 +22,16 @@ type body struct {
 	Freed    []groupBody  `json:"freed,omitempty"`    // put into quarantine, when the change was made
 	Released []groupBody  `json:"released,omitempty"` // may be given again
 	Logging  *api.Logging `json:"logging,omitempty"`  // set
+
+	Describe         []policyBody        `json:"describe,omitempty"`           // only what describes them
+	SecurityGroups   []api.SecurityGroup `json:"security_groups,omitempty"`    // new or changed
+	NoSecurityGroups []string            `json:"no_security_groups,omitempty"` // removed, by GUID
 }
 
 type groupBody struct {
 	Group uint16 `json:"group"`
 	App   string `json:"app"`
+	Type  string `json:"type,omitempty"` // "": an app's
 }
 
 type policyBody struct {
@@ -37,6 +43,11 @@ type policyBody struct {
 	Protocol  uint8  `json:"protocol"`
 	First     uint16 `json:"first"`
 	Last      uint16 `json:"last"`
+
+	Name        string            `json:"name,omitempty"`
+	Description string            `json:"description,omitempty"`
+	Set         string            `json:"set,omitempty"`
+	Labels      map[string]string `json:"labels,omitempty"`
 }
 
 type leaseBody struct {
@@ -47,20 +58,37 @@ type leaseBody struct {
 
 func (b body) empty() bool {
 	return len(b.Groups) == 0 && len(b.Add) == 0 && len(b.Remove) == 0 && b.Lease == nil &&
-		len(b.Freed) == 0 && len(b.Released) == 0 && b.Logging == nil
+		len(b.Freed) == 0 && len(b.Released) == 0 && b.Logging == nil &&
+		len(b.Describe) == 0 && len(b.SecurityGroups) == 0 && len(b.NoSecurityGroups) == 0
 }
 
-// events are what the write did, for controller.State: at is when it was made.
-func (b body) events(revision api.Revision, at time.Time) ([]controller.Event, error) {
+// apps are those whose policies the write changed, sorted.
+func (b body) apps() []string {
+	var apps []string
+	for _, list := range [][]policyBody{b.Add, b.Remove, b.Describe} {
+		for _, p := range list {
+			apps = append(apps, p.From, p.To)
+		}
+	}
+	slices.Sort(apps)
+	return slices.Compact(apps)
+}
+
+// events are what the write did, for controller.State: row is its entry.
+func (b body) events(row changeRow) ([]controller.Event, error) {
+	at := time.UnixMilli(row.At)
 	var events []controller.Event
 	for _, g := range b.Groups {
-		events = append(events, controller.GroupAssigned{App: flows.AppID(g.App), Group: flows.GroupID(g.Group)})
+		events = append(events, controller.GroupAssigned{App: flows.AppID(g.App), Group: flows.GroupID(g.Group), Type: g.Type})
 	}
 	for _, p := range b.Add {
-		events = append(events, p.event())
+		events = append(events, p.event(api.Origin{Creator: row.By, Created: at}))
+	}
+	for _, p := range b.Describe {
+		events = append(events, controller.PolicyDescribed{ID: flows.PolicyID(p.ID), About: p.about()})
 	}
 	for _, p := range b.Remove {
-		events = append(events, controller.PolicyRemoved{ID: flows.PolicyID(p.ID), Was: p.event().Policy()})
+		events = append(events, controller.PolicyRemoved{ID: flows.PolicyID(p.ID), Was: p.event(api.Origin{}).Policy()})
 	}
 	if b.Lease != nil {
 		peer, err := b.Lease.peer()
@@ -70,7 +98,7 @@ func (b body) events(revision api.Revision, at time.Time) ([]controller.Event, e
 		events = append(events, controller.LeaseGranted{Peer: peer})
 	}
 	for _, g := range b.Freed {
-		events = append(events, controller.GroupFreed{Group: flows.GroupID(g.Group), Revision: revision, At: at})
+		events = append(events, controller.GroupFreed{Group: flows.GroupID(g.Group), Revision: api.Revision(row.Revision), At: at})
 	}
 	for _, g := range b.Released {
 		events = append(events, controller.GroupReleased{Group: flows.GroupID(g.Group)})
@@ -78,17 +106,28 @@ func (b body) events(revision api.Revision, at time.Time) ([]controller.Event, e
 	if b.Logging != nil {
 		events = append(events, controller.LoggingSet{Logging: *b.Logging})
 	}
+	for _, g := range b.SecurityGroups {
+		events = append(events, controller.SecurityGroupSet{Group: g})
+	}
+	for _, guid := range b.NoSecurityGroups {
+		events = append(events, controller.SecurityGroupRemoved{GUID: guid})
+	}
 	return events, nil
 }
 
-func (p policyBody) event() controller.PolicyAdded {
+func (p policyBody) event(origin api.Origin) controller.PolicyAdded {
 	return controller.PolicyAdded{
+		About: p.about(), Origin: origin,
 		From: flows.AppID(p.From), To: flows.AppID(p.To),
 		Rule: flows.Rule{
 			Policy: flows.PolicyID(p.ID), From: flows.GroupID(p.FromGroup), To: flows.GroupID(p.ToGroup),
 			Protocol: flows.Protocol(p.Protocol), Ports: flows.PortRange{First: p.First, Last: p.Last},
 		},
 	}
+}
+
+func (p policyBody) about() api.About {
+	return api.About{Name: p.Name, Description: p.Description, Set: p.Set, Labels: p.Labels}
 }
 
 // peer parses a lease's text and holds what allocation promises of it.

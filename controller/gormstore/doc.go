@@ -1,6 +1,8 @@
 // Package gormstore is the controller's database, through gorm: SQLite in one
-// file, write-ahead log, synchronous=FULL, so what Write returned survives a
-// kill of the process and of the machine.
+// file (write-ahead log, synchronous=FULL, one process), or a MySQL or MariaDB
+// server, which several controllers may share. What Write returned survives a
+// kill of the process, of the server and of the machine, as far as the server
+// keeps innodb_flush_log_at_trx_commit at 1.
 //
 // A write is one transaction: it takes the lock row, validates, allocates ids,
 // appends one row to the change log, numbers it and commits. The number is
@@ -9,6 +11,9 @@
 //
 // A freed group id stays in its row, marked, until its quarantine is over: the
 // row keeps it for its app and from everybody else (quarantine.go).
+//
+// The schema is made by the same steps on both databases (schema.go); what they
+// do not agree on is in dialect.go.
 //
 // Start reading at Write (write.go). Load (load.go) trusts no row: one that a
 // hand has broken is reported and skipped.

@@ -1,11 +1,13 @@
 package gormstore
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
 
 	"github.com/weft-sdn/weft/api"
+	"github.com/weft-sdn/weft/controller"
 	"github.com/weft-sdn/weft/flows"
 )
 
@@ -51,7 +53,7 @@ func (w *write) allocate(app flows.AppID, groups map[flows.AppID]groupRow) error
 		if err != nil {
 			return err
 		}
-		row = groupRow{ID: next, App: string(app)}
+		row = groupRow{ID: next, App: string(app), Type: controller.AppType}
 		w.given = append(w.given, row)
 	}
 	groups[app] = row
@@ -59,27 +61,47 @@ func (w *write) allocate(app flows.AppID, groups map[flows.AppID]groupRow) error
 	return nil
 }
 
+// freeIDs is where a write looks for group ids that nobody has.
+type freeIDs struct {
+	begun bool
+	next  int             // the lowest that may be free
+	read  int             // up to where taken is known
+	taken map[uint16]bool // from where the search began up to read, and what was given
+}
+
+// page is how many group ids are looked at with one query.
+const page = 4096
+
 // nextGroup returns the lowest id that nobody has. One in quarantine is still
 // somebody's: a cell that is behind could take the new app for the old one.
 func (w *write) nextGroup() (uint16, error) {
-	first := max(1, w.full+1)
-	if n := len(w.given); n > 0 {
-		first = int(w.given[n-1].ID) + 1
+	f := &w.free
+	if !f.begun {
+		*f = freeIDs{begun: true, next: w.full + 1, read: w.full, taken: map[uint16]bool{}}
 	}
-	// The first gap at or after first: first itself, or what follows an id in use.
-	var next *uint16
-	err := w.tx.Raw("SELECT MIN(n) FROM (SELECT ? AS n UNION ALL SELECT id + 1 FROM `groups` WHERE id >= ?) AS candidates"+
-		" WHERE n <= ? AND NOT EXISTS (SELECT 1 FROM `groups` WHERE id = n)", first, first, w.MaxGroup).Scan(&next).Error
-	switch {
-	case err != nil:
-		return 0, fmt.Errorf("looking for a free group id: %w", err)
-	case next == nil && len(w.given) == 0 && w.full > 0:
-		w.full = 0 // another hand may have released some
+	for ; f.next <= int(w.MaxGroup); f.next++ {
+		if f.next > f.read {
+			var ids []uint16
+			f.read = f.next + page - 1
+			if err := w.tx.Model(&groupRow{}).Where("id BETWEEN ? AND ?", f.next, f.read).Pluck("id", &ids).Error; err != nil {
+				return 0, fmt.Errorf("looking for a free group id: %w", err)
+			}
+			for _, id := range ids {
+				f.taken[id] = true
+			}
+		}
+		if id := uint16(f.next); !f.taken[id] {
+			f.taken[id] = true
+			f.next++
+			return id, nil
+		}
+	}
+	if w.full > 0 { // another hand may have released some
+		w.full = 0
+		f.next, f.read = 1, 0
 		return w.nextGroup()
-	case next == nil:
-		return 0, w.exhausted()
 	}
-	return *next, nil
+	return 0, w.exhausted()
 }
 
 // exhausted says that no id is left, and when one may be.
@@ -116,6 +138,31 @@ func (w *write) storeGroups() error {
 		return fmt.Errorf("assigning group ids: %w", err)
 	}
 	return nil
+}
+
+// assignTag gives an identity of a type its group id.
+func (w *write) assignTag(id flows.AppID, kind string) error {
+	if id == "" {
+		return api.Invalid("id %q: an identity needs a name", id)
+	}
+	kind = cmp.Or(kind, controller.AppType)
+	groups, err := w.groups([]flows.AppID{id})
+	if err != nil {
+		return err
+	}
+	if row, has := groups[id]; has && cmp.Or(row.Type, controller.AppType) != kind {
+		return api.Conflict("%q: its group id is of type %q, not %q", id, row.Type, kind)
+	}
+	if err := w.allocate(id, groups); err != nil {
+		return err
+	}
+	for i := range w.given {
+		w.given[i].Type = kind
+	}
+	for i := range w.did.Groups {
+		w.did.Groups[i].Type = kind
+	}
+	return w.storeGroups()
 }
 
 // assignGroups gives group ids to the apps that have none, as far as they go.

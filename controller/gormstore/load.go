@@ -39,17 +39,23 @@ func (s *Store) Load(ctx context.Context) (controller.Snapshot, error) {
 			query string
 			row   func(cells []any) error
 		}{
-			{"SELECT id, app, freed_revision, freed_at FROM `groups` ORDER BY id", l.group},
-			{"SELECT id, source_group, destination_group, protocol, first_port, last_port FROM policies ORDER BY id", l.policy},
+			{"SELECT id, app, freed_revision, freed_at, type FROM `groups` ORDER BY id", l.group},
+			{"SELECT id, source_group, destination_group, protocol, first_port, last_port, name, description, set_name, labels, creator, created FROM policies ORDER BY id", l.policy},
 			{"SELECT cell, subnet, vtep FROM leases ORDER BY cell", l.lease},
 			{"SELECT name, value FROM settings ORDER BY name", l.setting},
+			{"SELECT id, guid, name, rules, staging_default, running_default, staging_spaces, running_spaces FROM security_groups ORDER BY id", l.securityGroup},
 		} {
 			if err := l.each(tx, part.query, part.row); err != nil {
 				return err
 			}
 		}
+		if marks := (controller.Marks{
+			Policies: api.Revision(lock.PoliciesRevision), PoliciesChanged: lock.PoliciesChanged, SecurityGroupsChanged: lock.SecurityGroupsChanged,
+		}); marks != (controller.Marks{}) {
+			l.Events = append(l.Events, marks)
+		}
 		return nil
-	})
+	}, s.snapshot())
 	if err != nil {
 		return controller.Snapshot{}, fmt.Errorf("loading the database: %w", err)
 	}
@@ -98,7 +104,7 @@ func (l *loading) group(row []any) error {
 		return fmt.Errorf("groups: id %d: it has no app", id)
 	}
 	l.apps[flows.GroupID(id)] = app
-	l.Events = append(l.Events, controller.GroupAssigned{App: app, Group: flows.GroupID(id)})
+	l.Events = append(l.Events, controller.GroupAssigned{App: app, Group: flows.GroupID(id), Type: text(row[4])})
 	if text(row[2]) == "0" {
 		return nil
 	}
@@ -154,8 +160,30 @@ func (l *loading) policy(row []any) error {
 	case p.First > p.Last:
 		return fmt.Errorf("policies: id %d: first_port %d is above last_port %d", id, p.First, p.Last)
 	}
-	l.Events = append(l.Events, p.event())
-	return nil
+	origin, fault := l.described(&p, row[6:])
+	l.Events = append(l.Events, p.event(origin))
+	return fault
+}
+
+// described reads what describes a policy. What is broken of it is reported,
+// and the policy holds without.
+func (l *loading) described(p *policyBody, row []any) (api.Origin, error) {
+	p.Name, p.Description, p.Set = text(row[0]), text(row[1]), text(row[2])
+	origin := api.Origin{Creator: text(row[4])}
+	if labels := text(row[3]); labels != "" {
+		if err := json.Unmarshal([]byte(labels), &p.Labels); err != nil {
+			p.Labels = nil
+			return origin, fmt.Errorf("policies: id %d: labels: %w: it holds without", p.ID, err)
+		}
+	}
+	if created := text(row[5]); created != "0" {
+		at, err := integer("created", row[5], math.MaxInt64)
+		if err != nil {
+			return origin, fmt.Errorf("policies: id %d: %w: it holds without", p.ID, err)
+		}
+		origin.Created = time.UnixMilli(int64(at))
+	}
+	return origin, nil
 }
 
 func (l *loading) lease(row []any) error {

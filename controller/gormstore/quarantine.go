@@ -7,9 +7,9 @@ import (
 	"github.com/weft-sdn/weft/flows"
 )
 
-// unnamed holds of a row of groups that no policy names. It is asked again in
+// unnamed holds of an app's row of groups that no policy names. It is asked again in
 // the transaction: who decided to free or release may not know the last policy.
-const unnamed = "NOT EXISTS (SELECT 1 FROM policies WHERE source_group = `groups`.id)" +
+const unnamed = "type = '" + controller.AppType + "' AND NOT EXISTS (SELECT 1 FROM policies WHERE source_group = `groups`.id)" +
 	" AND NOT EXISTS (SELECT 1 FROM policies WHERE destination_group = `groups`.id)"
 
 // freeGroups puts those group ids into quarantine that no policy names.

@@ -18,126 +18,99 @@ func assign(t testing.TB, s *Store, apps ...flows.AppID) {
 
 // TestOnlyUnnamedIDsAreFreed, whatever the controller believed when it asked.
 func TestOnlyUnnamedIDsAreFreed(t *testing.T) {
-	s := open(t, file(t), options())
-	do(t, s, controller.AddPolicies{Policies: []api.Policy{policy("from", "to", 80)}})
-	assign(t, s, "idle")
-	if got := do(t, s, controller.FreeGroups{Groups: []flows.GroupID{1, 2, 3, 4}}); got != 3 {
-		t.Errorf("revision %d", got)
-	}
-	if got, want := groupsText(state(load(t, s))), "quarantined"; strings.Count(got, want) != 1 || !strings.Contains(got, "idle app 0 quarantined") {
-		t.Errorf("groups %s: want idle alone in quarantine", got)
-	}
-	if got := do(t, s, controller.FreeGroups{Groups: []flows.GroupID{1, 2, 3}}); got != 0 {
-		t.Errorf("freeing again is revision %d: its quarantine must not begin anew", got)
-	}
+	onEach(t, func(t *testing.T, db place) {
+		s := open(t, db, options())
+		do(t, s, controller.AddPolicies{Policies: []api.Policy{policy("from", "to", 80)}})
+		assign(t, s, "idle")
+		if got := do(t, s, controller.FreeGroups{Groups: []flows.GroupID{1, 2, 3, 4}}); got != 3 {
+			t.Errorf("revision %d", got)
+		}
+		if got, want := groupsText(state(load(t, s))), "quarantined"; strings.Count(got, want) != 1 || !strings.Contains(got, "idle app 0 quarantined") {
+			t.Errorf("groups %s: want idle alone in quarantine", got)
+		}
+		if got := do(t, s, controller.FreeGroups{Groups: []flows.GroupID{1, 2, 3}}); got != 0 {
+			t.Errorf("freeing again is revision %d: its quarantine must not begin anew", got)
+		}
+	})
 }
 
 // TestAppTakesItsIDBack: for a policy as for a container; and what was decided
 // of its old stay in quarantine no longer holds.
 func TestAppTakesItsIDBack(t *testing.T) {
-	s := open(t, file(t), options())
-	assign(t, s, "zero", "one", "two")
-	first := do(t, s, controller.FreeGroups{Groups: []flows.GroupID{1, 2}})
-	do(t, s, controller.AddPolicies{Policies: []api.Policy{policy("one", "new", 80)}})
-	assign(t, s, "zero")
-	if got, want := groupsText(state(load(t, s))), "[{1 0001 zero app 0 } {2 0002 one app 1 } {3 0003 two app 0 } {4 0004 new app 1 }]"; got != want {
-		t.Errorf("groups %s, want %s", got, want)
-	}
-	stale := controller.ReleaseGroups{Groups: []controller.Freed{{Group: 1, Revision: first}, {Group: 2, Revision: first}, {Group: 3, Revision: first}}}
-	if got := do(t, s, stale); got != 0 {
-		t.Errorf("ids in use were released in revision %d", got)
-	}
-	again := do(t, s, controller.FreeGroups{Groups: []flows.GroupID{1}})
-	if got := do(t, s, stale); got != 0 || again == first {
-		t.Errorf("an id was released in revision %d on the word of an earlier quarantine", got)
-	}
-	do(t, s, controller.ReleaseGroups{Groups: []controller.Freed{{Group: 1, Revision: again}}})
-	assign(t, s, "next", "zero")
-	if got := groupsText(state(load(t, s))); !strings.Contains(got, "{1 0001 next ") || !strings.Contains(got, "{5 0005 zero ") {
-		t.Errorf("groups %s: want the lowest free id given first", got)
-	}
+	onEach(t, func(t *testing.T, db place) {
+		s := open(t, db, options())
+		assign(t, s, "zero", "one", "two")
+		first := do(t, s, controller.FreeGroups{Groups: []flows.GroupID{1, 2}})
+		do(t, s, controller.AddPolicies{Policies: []api.Policy{policy("one", "new", 80)}})
+		assign(t, s, "zero")
+		if got, want := groupsText(state(load(t, s))), "[{1 0001 zero app 0 } {2 0002 one app 1 } {3 0003 two app 0 } {4 0004 new app 1 }]"; got != want {
+			t.Errorf("groups %s, want %s", got, want)
+		}
+		stale := controller.ReleaseGroups{Groups: []controller.Freed{{Group: 1, Revision: first}, {Group: 2, Revision: first}, {Group: 3, Revision: first}}}
+		if got := do(t, s, stale); got != 0 {
+			t.Errorf("ids in use were released in revision %d", got)
+		}
+		again := do(t, s, controller.FreeGroups{Groups: []flows.GroupID{1}})
+		if got := do(t, s, stale); got != 0 || again == first {
+			t.Errorf("an id was released in revision %d on the word of an earlier quarantine", got)
+		}
+		do(t, s, controller.ReleaseGroups{Groups: []controller.Freed{{Group: 1, Revision: again}}})
+		assign(t, s, "next", "zero")
+		if got := groupsText(state(load(t, s))); !strings.Contains(got, "{1 0001 next ") || !strings.Contains(got, "{5 0005 zero ") {
+			t.Errorf("groups %s: want the lowest free id given first", got)
+		}
+	})
 }
 
 // TestExhaustionTellsOfQuarantine: how many ids wait there, and until when; an
 // app whose own id is among them is none that finds no id.
 func TestExhaustionTellsOfQuarantine(t *testing.T) {
-	o := options()
-	o.MaxGroup = 3
-	s := open(t, file(t), o)
-	assign(t, s, "one", "two", "three")
-	freed := do(t, s, controller.FreeGroups{Groups: []flows.GroupID{2, 3}})
-	before := load(t, s)
-	_, err := s.Write(t.Context(), controller.AddPolicies{Policies: []api.Policy{policy("two", "four", 80)}})
-	for _, want := range []string{"all 3 group ids are taken", "2 of them in quarantine", "released at 2026-01-02T03:09:05Z at the earliest"} {
-		if !errors.Is(err, api.ErrExhausted) || !strings.Contains(fmt.Sprint(err), want) {
-			t.Errorf("error %v, want %s", err, want)
+	onEach(t, func(t *testing.T, db place) {
+		o := options()
+		o.MaxGroup = 3
+		s := open(t, db, o)
+		assign(t, s, "one", "two", "three")
+		freed := do(t, s, controller.FreeGroups{Groups: []flows.GroupID{2, 3}})
+		before := load(t, s)
+		_, err := s.Write(t.Context(), controller.AddPolicies{Policies: []api.Policy{policy("two", "four", 80)}})
+		for _, want := range []string{"all 3 group ids are taken", "2 of them in quarantine", "released at 2026-01-02T03:09:05Z at the earliest"} {
+			if !errors.Is(err, api.ErrExhausted) || !strings.Contains(fmt.Sprint(err), want) {
+				t.Errorf("error %v, want %s", err, want)
+			}
 		}
-	}
-	if after := load(t, s); groupsText(state(after)) != groupsText(state(before)) || after.Revision != before.Revision {
-		t.Error("the refused request took an id out of quarantine")
-	}
-	_, err = s.Write(t.Context(), controller.AssignGroups{Apps: []flows.AppID{"four", "three", "zero"}})
-	if got := groupsText(state(load(t, s))); !strings.Contains(fmt.Sprint(err), `app "four" stays isolated`) || !strings.Contains(got, "{3 0003 three app 0 }") {
-		t.Errorf("groups %s, %v: want its own back for three, behind an app that finds none", got, err)
-	}
-	do(t, s, controller.ReleaseGroups{Groups: []controller.Freed{{Group: 2, Revision: freed}}})
-	assign(t, s, "four")
-	if got := groupsText(state(load(t, s))); !strings.Contains(got, "{2 0002 four ") {
-		t.Errorf("groups %s", got)
-	}
-}
-
-// TestOlderDatabaseIsMigrated: what version 1 of the schema held is still there,
-// and in use.
-func TestOlderDatabaseIsMigrated(t *testing.T) {
-	path := file(t)
-	s := open(t, path, options())
-	do(t, s, controller.AddPolicies{Policies: []api.Policy{policy("cats", "dogs", 80)}})
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	hand(t, path, "ALTER TABLE groups DROP COLUMN freed_revision", "ALTER TABLE groups DROP COLUMN freed_at", "DROP INDEX policies_by_destination",
-		"DROP TABLE settings", "DELETE FROM weft_migrations WHERE id = '0002-quarantine-settings'")
-	s = open(t, path, options())
-	snapshot := load(t, s)
-	if got := groupsText(state(snapshot)); got != "[{1 0001 cats app 1 } {2 0002 dogs app 1 }]" || len(snapshot.Faults) != 0 {
-		t.Errorf("groups %s, faults %v", got, snapshot.Faults)
-	}
-	assign(t, s, "birds")
-	if got := do(t, s, controller.FreeGroups{Groups: []flows.GroupID{1, 2, 3}}); got != 3 {
-		t.Errorf("freeing is revision %d", got)
-	}
+		if after := load(t, s); groupsText(state(after)) != groupsText(state(before)) || after.Revision != before.Revision {
+			t.Error("the refused request took an id out of quarantine")
+		}
+		_, err = s.Write(t.Context(), controller.AssignGroups{Apps: []flows.AppID{"four", "three", "zero"}})
+		if got := groupsText(state(load(t, s))); !strings.Contains(fmt.Sprint(err), `app "four" stays isolated`) || !strings.Contains(got, "{3 0003 three app 0 }") {
+			t.Errorf("groups %s, %v: want its own back for three, behind an app that finds none", got, err)
+		}
+		do(t, s, controller.ReleaseGroups{Groups: []controller.Freed{{Group: 2, Revision: freed}}})
+		assign(t, s, "four")
+		if got := groupsText(state(load(t, s))); !strings.Contains(got, "{2 0002 four ") {
+			t.Errorf("groups %s", got)
+		}
+	})
 }
 
 // TestLoggingIsKept, and set only when it changes.
 func TestLoggingIsKept(t *testing.T) {
-	path := file(t)
-	s := open(t, path, options())
-	set := func(all bool, apps ...string) controller.SetLogging {
-		return controller.SetLogging{Logging: api.Logging{Accepted: all, Apps: apps}, By: "me"}
-	}
-	for i, each := range []struct {
-		cmd  controller.SetLogging
-		want api.Revision
-	}{{set(false, "cats"), 1}, {set(false, "cats"), 0}, {set(true, "cats"), 2}, {set(true), 3}} {
-		if got := do(t, s, each.cmd); got != each.want {
-			t.Errorf("write %d: revision %d, want %d", i, got, each.want)
+	onEach(t, func(t *testing.T, db place) {
+		s := open(t, db, options())
+		set := func(all bool, apps ...string) controller.SetLogging {
+			return controller.SetLogging{Logging: api.Logging{Accepted: all, Apps: apps}, By: "me"}
 		}
-	}
-	s = reopen(t, s, path)
-	if got := state(load(t, s)).Logging(); !got.Accepted || len(got.Apps) != 0 {
-		t.Errorf("logging %+v", got)
-	}
-}
-
-// BenchmarkGroupAmongMany: an id for a new app, with 60,000 in use.
-func BenchmarkGroupAmongMany(b *testing.B) {
-	path := file(b)
-	s := open(b, path, options())
-	hand(b, path, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 60000) INSERT INTO groups (id, app) SELECT i, 'app-' || i FROM n")
-	i := 0
-	for b.Loop() {
-		i++
-		do(b, s, controller.AssignGroups{Apps: []flows.AppID{flows.AppID(fmt.Sprintf("new-%d", i))}})
-	}
+		for i, each := range []struct {
+			cmd  controller.SetLogging
+			want api.Revision
+		}{{set(false, "cats"), 1}, {set(false, "cats"), 0}, {set(true, "cats"), 2}, {set(true), 3}} {
+			if got := do(t, s, each.cmd); got != each.want {
+				t.Errorf("write %d: revision %d, want %d", i, got, each.want)
+			}
+		}
+		s = reopen(t, s, db)
+		if got := state(load(t, s)).Logging(); !got.Accepted || len(got.Apps) != 0 {
+			t.Errorf("logging %+v", got)
+		}
+	})
 }

@@ -1,7 +1,7 @@
 package gormstore
 
 import (
-	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -21,6 +21,7 @@ type (
 		App           string
 		FreedRevision uint64 // of the change that put it into quarantine; 0: in use
 		FreedAt       int64  // when, Unix time, ms
+		Type          string // only one of type "app" is ever freed
 	}
 	policyRow struct {
 		ID                            uint64 `gorm:"primaryKey;autoIncrement:false"`
@@ -28,6 +29,10 @@ type (
 		Protocol                      uint8 // IP protocol number
 		FirstPort, LastPort           uint16
 		Revision                      uint64 // of the change that added it
+		Name, Description, SetName    string
+		Labels                        *string // JSON; NULL: none
+		Creator                       string
+		Created                       int64 // Unix time, ms; 0: older than the record of it
 	}
 	leaseRow struct {
 		Cell   string `gorm:"primaryKey"`
@@ -38,77 +43,192 @@ type (
 		Name  string `gorm:"primaryKey"`
 		Value string // JSON
 	}
+	securityGroupRow struct {
+		ID                             uint64 `gorm:"primaryKey;autoIncrement:false"`
+		GUID                           string `gorm:"column:guid"`
+		Name                           string
+		Rules                          string // JSON
+		StagingDefault, RunningDefault bool
+		StagingSpaces, RunningSpaces   string // JSON
+	}
 	changeRow struct {
 		Revision uint64 `gorm:"primaryKey;autoIncrement:false"`
 		At       int64  // Unix time, ms
 		By       string
 		Body     string // JSON, see body
 	}
+	// appChangeRow finds the changes of an app's policies.
+	appChangeRow struct {
+		App      string `gorm:"primaryKey"`
+		Revision uint64 `gorm:"primaryKey;autoIncrement:false"`
+	}
 	lockRow struct {
-		ID       uint8  `gorm:"primaryKey;autoIncrement:false"` // always 1
-		Revision uint64 // of the last change
-		Policy   uint64 // last policy id given
+		ID                    uint8  `gorm:"primaryKey;autoIncrement:false"` // always 1
+		Revision              uint64 // of the last change
+		Policy                uint64 // last policy id given
+		PoliciesRevision      uint64 // of the last change of a policy
+		PoliciesChanged       int64  // see controller.Marks
+		SecurityGroupsChanged int64
 	}
 )
 
-func (groupRow) TableName() string   { return "groups" }
-func (policyRow) TableName() string  { return "policies" }
-func (leaseRow) TableName() string   { return "leases" }
-func (settingRow) TableName() string { return "settings" }
-func (changeRow) TableName() string  { return "changes" }
-func (lockRow) TableName() string    { return "lock" }
+func (groupRow) TableName() string         { return "groups" }
+func (policyRow) TableName() string        { return "policies" }
+func (leaseRow) TableName() string         { return "leases" }
+func (settingRow) TableName() string       { return "settings" }
+func (securityGroupRow) TableName() string { return "security_groups" }
+func (changeRow) TableName() string        { return "changes" }
+func (appChangeRow) TableName() string     { return "app_changes" }
+func (lockRow) TableName() string          { return "lock" }
 
-var migrations = []*gormigrate.Migration{
-	step("0001-policies-groups-leases",
+// The statements are SQLite's; dialect.adapt makes MySQL's of them.
+var migrations = []migration{
+	{"0001-policies-groups-leases", []string{
 		"CREATE TABLE `lock` (id INTEGER PRIMARY KEY, revision BIGINT NOT NULL, policy BIGINT NOT NULL)",
 		"INSERT INTO `lock` (id, revision, policy) VALUES (1, 0, 0)",
 		"CREATE TABLE `groups` (id INTEGER PRIMARY KEY, app VARCHAR(255) NOT NULL UNIQUE)",
-		"CREATE TABLE policies (id BIGINT PRIMARY KEY, source_group INTEGER NOT NULL, destination_group INTEGER NOT NULL,"+
-			" protocol INTEGER NOT NULL, first_port INTEGER NOT NULL, last_port INTEGER NOT NULL, revision BIGINT NOT NULL,"+
+		"CREATE TABLE policies (id BIGINT PRIMARY KEY, source_group INTEGER NOT NULL, destination_group INTEGER NOT NULL," +
+			" protocol INTEGER NOT NULL, first_port INTEGER NOT NULL, last_port INTEGER NOT NULL, revision BIGINT NOT NULL," +
 			" UNIQUE (source_group, destination_group, protocol, first_port, last_port))",
 		"CREATE TABLE leases (cell VARCHAR(63) PRIMARY KEY, subnet VARCHAR(18) NOT NULL UNIQUE, vtep VARCHAR(15) NOT NULL UNIQUE)",
 		"CREATE TABLE changes (revision BIGINT PRIMARY KEY, at BIGINT NOT NULL, `by` VARCHAR(255) NOT NULL, body TEXT NOT NULL)",
-	),
-	step("0002-quarantine-settings",
+	}, nil},
+	{"0002-quarantine-settings", []string{
 		"ALTER TABLE `groups` ADD COLUMN freed_revision BIGINT NOT NULL DEFAULT 0",
 		"ALTER TABLE `groups` ADD COLUMN freed_at BIGINT NOT NULL DEFAULT 0",
 		"CREATE INDEX policies_by_destination ON policies (destination_group)",
 		"CREATE TABLE settings (name VARCHAR(63) PRIMARY KEY, value TEXT NOT NULL)",
-	),
+	}, nil},
+	{"0003-descriptions-security-groups", []string{
+		"ALTER TABLE `groups` ADD COLUMN type VARCHAR(255) NOT NULL DEFAULT 'app'",
+		"ALTER TABLE policies ADD COLUMN name VARCHAR(255) NOT NULL DEFAULT ''",
+		"ALTER TABLE policies ADD COLUMN description VARCHAR(1024) NOT NULL DEFAULT ''",
+		"ALTER TABLE policies ADD COLUMN set_name VARCHAR(255) NOT NULL DEFAULT ''",
+		"ALTER TABLE policies ADD COLUMN labels TEXT",
+		"ALTER TABLE policies ADD COLUMN creator VARCHAR(255) NOT NULL DEFAULT ''",
+		"ALTER TABLE policies ADD COLUMN created BIGINT NOT NULL DEFAULT 0",
+		"ALTER TABLE `lock` ADD COLUMN policies_revision BIGINT NOT NULL DEFAULT 0",
+		"ALTER TABLE `lock` ADD COLUMN policies_changed BIGINT NOT NULL DEFAULT 0",
+		"ALTER TABLE `lock` ADD COLUMN security_groups_changed BIGINT NOT NULL DEFAULT 0",
+		"UPDATE `lock` SET policies_revision = revision, policies_changed = (SELECT COALESCE(MAX(at), 0) * 1000000 FROM changes)",
+		"CREATE TABLE security_groups (id BIGINT PRIMARY KEY, guid VARCHAR(255) NOT NULL UNIQUE, name VARCHAR(255) NOT NULL," +
+			" rules TEXT NOT NULL, staging_default INTEGER NOT NULL, running_default INTEGER NOT NULL," +
+			" staging_spaces TEXT NOT NULL, running_spaces TEXT NOT NULL)",
+		"CREATE TABLE app_changes (app VARCHAR(255) NOT NULL, revision BIGINT NOT NULL, PRIMARY KEY (app, revision))",
+		"CREATE INDEX changes_by ON changes (`by`, revision)",
+	}, indexChanges},
 }
 
-// step is a migration of frozen statements.
-func step(id string, statements ...string) *gormigrate.Migration {
-	return &gormigrate.Migration{ID: id, Migrate: func(tx *gorm.DB) error {
-		for _, statement := range statements {
-			if err := tx.Exec(statement).Error; err != nil {
+// migration is one step of the schema: frozen statements, and what statements
+// cannot do. Each must bear to be done again: MySQL keeps half a step of a
+// process that was killed.
+type migration struct {
+	id         string
+	statements []string
+	then       func(*gorm.DB) error
+}
+
+// step is the migration for gormigrate.
+func (m migration) step(d dialect) *gormigrate.Migration {
+	return &gormigrate.Migration{ID: m.id, Migrate: func(tx *gorm.DB) error {
+		for _, statement := range m.statements {
+			if err := tx.Exec(d.adapt(statement)).Error; err != nil && !d.done(err) {
 				return err
 			}
 		}
-		return nil
+		if m.then == nil {
+			return nil
+		}
+		return m.then(tx)
 	}}
 }
 
-// migrate brings the schema up to date, all in one transaction.
-func (s *Store) migrate(ctx context.Context) error {
-	db := s.db.WithContext(ctx)
-	tables, err := db.Migrator().GetTables()
+// migrate brings the schema up to date. It returns the steps that it took.
+func migrate(db *gorm.DB, d dialect) (taken []string, err error) {
+	had, err := history(db)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if len(tables) > 0 && !db.Migrator().HasTable(migrationsTable) {
-		return fmt.Errorf("it is not weft's: it has tables (%s, ...) but no %s", tables[0], migrationsTable)
+	steps := make([]*gormigrate.Migration, 0, len(migrations))
+	for _, m := range migrations {
+		if !had[m.id] {
+			taken = append(taken, m.id)
+		}
+		steps = append(steps, m.step(d))
 	}
 	options := *gormigrate.DefaultOptions
 	options.TableName = migrationsTable
 	options.UseTransaction = true
 	options.ValidateUnknownMigrations = true
-	err = gormigrate.New(db, &options, migrations).Migrate()
+	err = gormigrate.New(db, &options, steps).Migrate()
 	if errors.Is(err, gormigrate.ErrUnknownPastMigration) {
-		return fmt.Errorf("a newer weft-controller wrote it (its schema has steps after %s): run that version, or restore a backup from before the upgrade", migrations[len(migrations)-1].ID)
+		return nil, errNewer
 	}
 	if err != nil {
-		return fmt.Errorf("migrating the schema: %w", err)
+		return nil, fmt.Errorf("migrating the schema: %w", err)
 	}
-	return nil
+	return taken, nil
+}
+
+var errNewer = fmt.Errorf("a newer weft-controller wrote it (its schema has steps after %s): run that version, or restore a backup from before the upgrade",
+	migrations[len(migrations)-1].id)
+
+// history returns the steps that a database has behind it. An error says that
+// it is not ours.
+func history(db *gorm.DB) (map[string]bool, error) {
+	tables, err := db.Migrator().GetTables()
+	if err != nil {
+		return nil, err
+	}
+	if !db.Migrator().HasTable(migrationsTable) {
+		if len(tables) > 0 {
+			return nil, fmt.Errorf("it is not weft's: it has tables (%s, ...) but no %s", tables[0], migrationsTable)
+		}
+		return nil, nil
+	}
+	var ids []string
+	if err := db.Table(migrationsTable).Pluck("id", &ids).Error; err != nil {
+		return nil, fmt.Errorf("reading the schema's history: %w", err)
+	}
+	had := make(map[string]bool, len(ids))
+	for _, id := range ids {
+		had[id] = true
+	}
+	return had, nil
+}
+
+// indexChanges fills app_changes from the log. Entries that cannot be read are
+// passed over, as they are when the log is followed.
+func indexChanges(tx *gorm.DB) error {
+	type change struct {
+		Revision uint64
+		Body     string
+	}
+	for after := uint64(0); ; {
+		var page []change
+		if err := tx.Raw("SELECT revision, body FROM changes WHERE revision > ? ORDER BY revision LIMIT 200", after).Scan(&page).Error; err != nil || len(page) == 0 {
+			return err
+		}
+		for _, c := range page {
+			type policy struct{ From, To string }
+			var did struct{ Add, Remove []policy }
+			if json.Unmarshal([]byte(c.Body), &did) != nil {
+				continue
+			}
+			seen := map[string]bool{}
+			for _, p := range append(did.Add, did.Remove...) {
+				for _, app := range []string{p.From, p.To} {
+					if seen[app] {
+						continue
+					}
+					seen[app] = true
+					insert := "INSERT INTO app_changes (app, revision) SELECT ?, ? WHERE NOT EXISTS (SELECT 1 FROM app_changes WHERE app = ? AND revision = ?)"
+					if err := tx.Exec(insert, app, c.Revision, app, c.Revision).Error; err != nil {
+						return err
+					}
+				}
+			}
+		}
+		after = page[len(page)-1].Revision
+	}
 }

@@ -2,12 +2,10 @@ package gormstore
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
-	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -26,27 +24,6 @@ func options() Options {
 		Quarantine: 5 * time.Minute, Now: func() time.Time { return time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC) },
 	}
 }
-
-func open(t testing.TB, path string, o Options) *Store {
-	t.Helper()
-	s, err := Open(t.Context(), "sqlite://"+path, o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { s.Close() })
-	return s
-}
-
-// reopen closes s and opens the same file again.
-func reopen(t testing.TB, s *Store, path string) *Store {
-	t.Helper()
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return open(t, path, s.Options)
-}
-
-func file(t testing.TB) string { return filepath.Join(t.TempDir(), "a folder?#%", "weft.db") }
 
 func policy(from, to string, port uint16) api.Policy {
 	return api.Policy{From: flows.AppID(from), To: flows.AppID(to), Protocol: flows.TCP, Ports: flows.PortRange{First: port, Last: port}}
@@ -77,69 +54,55 @@ func state(snapshot controller.Snapshot) *controller.State {
 	return s
 }
 
-// hand edits the database behind the store's back.
-func hand(t testing.TB, path string, statements ...string) {
-	t.Helper()
-	db, err := sql.Open("sqlite", dataSource(path))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	for _, statement := range statements {
-		if _, err := db.Exec(statement); err != nil {
-			t.Fatalf("%s: %v", statement, err)
-		}
-	}
-}
-
 // TestLogLeadsToTheTables: who follows the log from the start has the state of
 // who loads the tables at the end.
 func TestLogLeadsToTheTables(t *testing.T) {
-	path := file(t)
-	s := open(t, path, options())
-	if first := load(t, s); first.Revision != 0 || len(first.Events) != 0 {
-		t.Fatalf("an empty database has %+v", first)
-	}
-	do(t, s, controller.GrantLease{Cell: "cell-1", VTEP: netip.MustParseAddr("192.0.2.1")})
-	do(t, s, controller.AddPolicies{Policies: []api.Policy{policy("cats", "dogs", 8080), policy("dogs", "dogs", 9090)}, Order: api.Order{By: "me"}})
-	do(t, s, controller.AssignGroups{Apps: []flows.AppID{"birds", "cats"}})
-	do(t, s, controller.GrantLease{Cell: "cell-2", VTEP: netip.MustParseAddr("192.0.2.2")})
-	do(t, s, controller.RemovePolicies{Policies: []api.Policy{policy("cats", "dogs", 8080)}, Order: api.Order{By: "me"}})
-	do(t, s, controller.GrantLease{Cell: "cell-1", VTEP: netip.MustParseAddr("192.0.2.11")})
-	do(t, s, controller.SetLogging{Logging: api.Logging{Apps: []string{"cats", "dogs"}}})
-	do(t, s, controller.FreeGroups{Groups: []flows.GroupID{1, 3}})
-	do(t, s, controller.ReleaseGroups{Groups: []controller.Freed{{Group: 3, Revision: 8}}})
-	do(t, s, controller.AssignGroups{Apps: []flows.AppID{"eels", "fish"}})
-	do(t, s, controller.FreeGroups{Groups: []flows.GroupID{3}})
-	do(t, s, controller.ReleaseGroups{Groups: []controller.Freed{{Group: 3, Revision: 11}}})
+	onEach(t, func(t *testing.T, db place) {
+		s := open(t, db, options())
+		if first := load(t, s); first.Revision != 0 || len(first.Events) != 0 {
+			t.Fatalf("an empty database has %+v", first)
+		}
+		do(t, s, controller.GrantLease{Cell: "cell-1", VTEP: netip.MustParseAddr("192.0.2.1")})
+		do(t, s, controller.AddPolicies{Policies: []api.Policy{policy("cats", "dogs", 8080), policy("dogs", "dogs", 9090)}, Order: api.Order{By: "me"}})
+		do(t, s, controller.AssignGroups{Apps: []flows.AppID{"birds", "cats"}})
+		do(t, s, controller.GrantLease{Cell: "cell-2", VTEP: netip.MustParseAddr("192.0.2.2")})
+		do(t, s, controller.RemovePolicies{Policies: []api.Policy{policy("cats", "dogs", 8080)}, Order: api.Order{By: "me"}})
+		do(t, s, controller.GrantLease{Cell: "cell-1", VTEP: netip.MustParseAddr("192.0.2.11")})
+		do(t, s, controller.SetLogging{Logging: api.Logging{Apps: []string{"cats", "dogs"}}})
+		do(t, s, controller.FreeGroups{Groups: []flows.GroupID{1, 3}})
+		do(t, s, controller.ReleaseGroups{Groups: []controller.Freed{{Group: 3, Revision: 8}}})
+		do(t, s, controller.AssignGroups{Apps: []flows.AppID{"eels", "fish"}})
+		do(t, s, controller.FreeGroups{Groups: []flows.GroupID{3}})
+		do(t, s, controller.ReleaseGroups{Groups: []controller.Freed{{Group: 3, Revision: 11}}})
 
-	s = reopen(t, s, path)
-	followed := controller.NewState(controller.Overlay{Networks: options().Networks, SubnetPrefix: 24, VNI: 1, Quarantine: 5 * time.Minute})
-	changes, err := s.Changes(t.Context(), 0)
-	if err != nil || len(changes) != 12 {
-		t.Fatalf("%d changes, %v", len(changes), err)
-	}
-	for i, change := range changes {
-		if change.Revision != api.Revision(i+1) {
-			t.Errorf("change %d has revision %d", i, change.Revision)
+		s = reopen(t, s, db)
+		followed := controller.NewState(controller.Overlay{Networks: options().Networks, SubnetPrefix: 24, VNI: 1, Quarantine: 5 * time.Minute})
+		changes, err := s.Changes(t.Context(), 0)
+		if err != nil || len(changes) != 12 {
+			t.Fatalf("%d changes, %v", len(changes), err)
 		}
-		followed.Step(change)
-	}
-	loaded := state(load(t, s))
-	for name, of := range map[string]func(*controller.State) any{
-		"policies": func(s *controller.State) any { return s.Policies() },
-		"groups":   func(s *controller.State) any { return s.Groups() },
-		"cells":    func(s *controller.State) any { return s.Cells() },
-		"revision": func(s *controller.State) any { return s.Revision() },
-		"logging":  func(s *controller.State) any { return s.Logging() },
-	} {
-		if have, want := of(followed), of(loaded); !reflect.DeepEqual(have, want) {
-			t.Errorf("%s: following the log %v, loading %v", name, have, want)
+		for i, change := range changes {
+			if change.Revision != api.Revision(i+1) {
+				t.Errorf("change %d has revision %d", i, change.Revision)
+			}
+			followed.Step(change)
 		}
-	}
-	if got := groupsText(loaded); got != "[{1 0001 cats app 0 quarantined 2026-01-02 03:09:05 +0000 UTC} {2 0002 dogs app 1 } {4 0004 fish app 0 }]" {
-		t.Errorf("groups %s", got)
-	}
+		loaded := state(load(t, s))
+		for name, of := range map[string]func(*controller.State) any{
+			"policies": func(s *controller.State) any { return s.Policies() },
+			"groups":   func(s *controller.State) any { return s.Groups() },
+			"cells":    func(s *controller.State) any { return s.Cells() },
+			"revision": func(s *controller.State) any { return s.Revision() },
+			"logging":  func(s *controller.State) any { return s.Logging() },
+		} {
+			if have, want := of(followed), of(loaded); !reflect.DeepEqual(have, want) {
+				t.Errorf("%s: following the log %v, loading %v", name, have, want)
+			}
+		}
+		if got := groupsText(loaded); got != "[{1 0001 cats app 0 quarantined 2026-01-02 03:09:05 +0000 UTC} {2 0002 dogs app 1 } {4 0004 fish app 0 }]" {
+			t.Errorf("groups %s", got)
+		}
+	})
 }
 
 // groupsText is the listing, without pointers.
@@ -158,137 +121,132 @@ func groupsText(s *controller.State) string {
 // TestWritesAreIdempotent: what is so already changes nothing, not even the
 // revision.
 func TestWritesAreIdempotent(t *testing.T) {
-	s := open(t, file(t), options())
-	add := controller.AddPolicies{Policies: []api.Policy{policy("cats", "dogs", 8080), policy("cats", "dogs", 8080)}}
-	lease := controller.GrantLease{Cell: "cell-1", VTEP: netip.MustParseAddr("192.0.2.1")}
-	name := controller.AssignGroups{Apps: []flows.AppID{"cats"}}
-	remove := controller.RemovePolicies{Policies: []api.Policy{policy("cats", "dogs", 8080), policy("cats", "dogs", 8080)}}
-	for i, each := range []struct {
-		cmd  controller.Command
-		want api.Revision
-	}{{add, 1}, {add, 0}, {name, 0}, {lease, 2}, {lease, 0}, {remove, 3}, {remove, 0}, {add, 4}} {
-		if got := do(t, s, each.cmd); got != each.want {
-			t.Errorf("write %d (%T): revision %d, want %d", i, each.cmd, got, each.want)
+	onEach(t, func(t *testing.T, db place) {
+		s := open(t, db, options())
+		add := controller.AddPolicies{Policies: []api.Policy{policy("cats", "dogs", 8080), policy("cats", "dogs", 8080)}}
+		lease := controller.GrantLease{Cell: "cell-1", VTEP: netip.MustParseAddr("192.0.2.1")}
+		name := controller.AssignGroups{Apps: []flows.AppID{"cats"}}
+		remove := controller.RemovePolicies{Policies: []api.Policy{policy("cats", "dogs", 8080), policy("cats", "dogs", 8080)}}
+		for i, each := range []struct {
+			cmd  controller.Command
+			want api.Revision
+		}{{add, 1}, {add, 0}, {name, 0}, {lease, 2}, {lease, 0}, {remove, 3}, {remove, 0}, {add, 4}} {
+			if got := do(t, s, each.cmd); got != each.want {
+				t.Errorf("write %d (%T): revision %d, want %d", i, each.cmd, got, each.want)
+			}
 		}
-	}
-	policies := state(load(t, s)).Policies()
-	if len(policies) != 1 || policies[0].ID != 2 {
-		t.Errorf("policies %+v: an id must not be given twice", policies)
-	}
+		policies := state(load(t, s)).Policies()
+		if len(policies) != 1 || policies[0].ID != 2 {
+			t.Errorf("policies %+v: an id must not be given twice", policies)
+		}
+	})
 }
 
 // TestGroupIDsRunOut: the request that needs one more than there is changes
 // nothing; those that need none still work; a container's app gets what is left.
 func TestGroupIDsRunOut(t *testing.T) {
-	o := options()
-	o.MaxGroup = 3
-	path := file(t)
-	s := open(t, path, o)
-	do(t, s, controller.AddPolicies{Policies: []api.Policy{policy("one", "two", 80)}})
-	before := load(t, s)
+	onEach(t, func(t *testing.T, db place) {
+		o := options()
+		o.MaxGroup = 3
+		s := open(t, db, o)
+		do(t, s, controller.AddPolicies{Policies: []api.Policy{policy("one", "two", 80)}})
+		before := load(t, s)
 
-	_, err := s.Write(t.Context(), controller.AddPolicies{Policies: []api.Policy{policy("two", "three", 80), policy("one", "four", 80)}})
-	if !errors.Is(err, api.ErrExhausted) || !strings.Contains(err.Error(), "all 3 group ids") {
-		t.Fatalf("error %v", err)
-	}
-	s = reopen(t, s, path)
-	if after := load(t, s); !reflect.DeepEqual(before, after) {
-		t.Errorf("the refused request left %+v, before %+v", after, before)
-	}
-	if got := do(t, s, controller.AddPolicies{Policies: []api.Policy{policy("two", "one", 81)}}); got != 2 {
-		t.Errorf("a policy among apps with ids: revision %d", got)
-	}
-	revision, err := s.Write(t.Context(), controller.AssignGroups{Apps: []flows.AppID{"three", "four", "five"}})
-	if revision != 3 || !errors.Is(err, api.ErrExhausted) || !strings.Contains(err.Error(), `"four"`) {
-		t.Errorf("assigning past the end: revision %d, %v", revision, err)
-	}
-	if groups := state(load(t, s)).Groups(); len(groups) != 3 || groups[2].App != "three" {
-		t.Errorf("groups %v", groups)
-	}
+		_, err := s.Write(t.Context(), controller.AddPolicies{Policies: []api.Policy{policy("two", "three", 80), policy("one", "four", 80)}})
+		if !errors.Is(err, api.ErrExhausted) || !strings.Contains(err.Error(), "all 3 group ids") {
+			t.Fatalf("error %v", err)
+		}
+		s = reopen(t, s, db)
+		if after := load(t, s); !reflect.DeepEqual(before, after) {
+			t.Errorf("the refused request left %+v, before %+v", after, before)
+		}
+		if got := do(t, s, controller.AddPolicies{Policies: []api.Policy{policy("two", "one", 81)}}); got != 2 {
+			t.Errorf("a policy among apps with ids: revision %d", got)
+		}
+		revision, err := s.Write(t.Context(), controller.AssignGroups{Apps: []flows.AppID{"three", "four", "five"}})
+		if revision != 3 || !errors.Is(err, api.ErrExhausted) || !strings.Contains(err.Error(), `"four"`) {
+			t.Errorf("assigning past the end: revision %d, %v", revision, err)
+		}
+		if groups := state(load(t, s)).Groups(); len(groups) != 3 || groups[2].App != "three" {
+			t.Errorf("groups %v", groups)
+		}
+	})
 }
 
 // TestAllGroupIDs: each of the 65,535 can be given, the lowest first, and no more.
 func TestAllGroupIDs(t *testing.T) {
-	path := file(t)
-	s := open(t, path, options())
-	hand(t, path, "WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 65534) INSERT INTO groups (id, app) SELECT i, 'app-' || i FROM n WHERE i <> 300")
-	do(t, s, controller.AssignGroups{Apps: []flows.AppID{"first", "gap", "last"}})
-	if _, err := s.Write(t.Context(), controller.AssignGroups{Apps: []flows.AppID{"more"}}); !errors.Is(err, api.ErrExhausted) {
-		t.Errorf("beyond the last id: %v", err)
-	}
-	groups := state(load(t, s)).Groups()
-	if groups[0].App != "first" || groups[299].App != "gap" || groups[65534].App != "last" || groups[65534].Tag != "FFFF" {
-		t.Errorf("groups %v, %v, %v", groups[0], groups[299], groups[65534])
-	}
+	onEach(t, func(t *testing.T, db place) {
+		s := open(t, db, options())
+		fill(t, db, 2, 65534, 300)
+		do(t, s, controller.AssignGroups{Apps: []flows.AppID{"first", "gap", "last"}})
+		if _, err := s.Write(t.Context(), controller.AssignGroups{Apps: []flows.AppID{"more"}}); !errors.Is(err, api.ErrExhausted) {
+			t.Errorf("beyond the last id: %v", err)
+		}
+		groups := state(load(t, s)).Groups()
+		if groups[0].App != "first" || groups[299].App != "gap" || groups[65534].App != "last" || groups[65534].Tag != "FFFF" {
+			t.Errorf("groups %v, %v, %v", groups[0], groups[299], groups[65534])
+		}
+	})
 }
 
 // TestConcurrentWriters: whatever runs at once, each policy is there once, ids
 // and revisions are unique, and every write has its place in the log.
 func TestConcurrentWriters(t *testing.T) {
-	const writers, each = 8, 25
-	s := open(t, file(t), options())
-	var all sync.WaitGroup
-	revisions := make(chan api.Revision, writers*each)
-	for w := range writers {
-		all.Go(func() {
-			for i := range each {
-				// Ports overlap between the writers: half of the writes find the policy there.
-				port := uint16(1 + (w/2)*each + i)
-				revision, err := s.Write(t.Context(), controller.AddPolicies{Policies: []api.Policy{policy(fmt.Sprintf("app-%d", i), "sink", port)}})
-				if err != nil {
-					t.Error(err)
+	onEach(t, func(t *testing.T, db place) {
+		const writers, each = 8, 25
+		s := open(t, db, options())
+		var all sync.WaitGroup
+		revisions := make(chan api.Revision, writers*each)
+		for w := range writers {
+			all.Go(func() {
+				for i := range each {
+					// Ports overlap between the writers: half of the writes find the policy there.
+					port := uint16(1 + (w/2)*each + i)
+					revision, err := s.Write(t.Context(), controller.AddPolicies{Policies: []api.Policy{policy(fmt.Sprintf("app-%d", i), "sink", port)}})
+					if err != nil {
+						t.Error(err)
+					}
+					revisions <- revision
 				}
-				revisions <- revision
+			})
+		}
+		all.Wait()
+		close(revisions)
+		var got []api.Revision
+		for r := range revisions {
+			if r != 0 {
+				got = append(got, r)
 			}
-		})
-	}
-	all.Wait()
-	close(revisions)
-	var got []api.Revision
-	for r := range revisions {
-		if r != 0 {
-			got = append(got, r)
 		}
-	}
-	slices.Sort(got)
-	for i, r := range got {
-		if r != api.Revision(i+1) {
-			t.Fatalf("revisions %v: want 1, 2, 3 ...", got)
+		slices.Sort(got)
+		for i, r := range got {
+			if r != api.Revision(i+1) {
+				t.Fatalf("revisions %v: want 1, 2, 3 ...", got)
+			}
 		}
-	}
-	final := state(load(t, s))
-	if n := len(final.Policies()); n != writers/2*each || n != len(got) {
-		t.Errorf("%d policies, %d revisions, want %d", n, len(got), writers/2*each)
-	}
-	if n := len(final.Groups()); n != each+1 {
-		t.Errorf("%d groups, want %d", n, each+1)
-	}
+		final := state(load(t, s))
+		if n := len(final.Policies()); n != writers/2*each || n != len(got) {
+			t.Errorf("%d policies, %d revisions, want %d", n, len(got), writers/2*each)
+		}
+		if n := len(final.Groups()); n != each+1 {
+			t.Errorf("%d groups, want %d", n, each+1)
+		}
+	})
 }
 
 // TestWriterGivesUpItsTurn: a write whose caller left while it queued changes nothing.
 func TestWriterGivesUpItsTurn(t *testing.T) {
-	s := open(t, file(t), options())
-	<-s.turn // somebody writes
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, err := s.Write(ctx, controller.AssignGroups{Apps: []flows.AppID{"cats"}}); !errors.Is(err, context.Canceled) {
-		t.Errorf("error %v", err)
-	}
-	s.turn <- struct{}{}
-	if got := do(t, s, controller.AssignGroups{Apps: []flows.AppID{"cats"}}); got != 1 {
-		t.Errorf("revision %d", got)
-	}
-}
-
-// BenchmarkWrite: one new policy, durable.
-func BenchmarkWrite(b *testing.B) {
-	s := open(b, filepath.Join(b.TempDir(), "weft.db"), options())
-	i := 0
-	for b.Loop() {
-		i++
-		p := policy("cats", fmt.Sprintf("dogs-%d", i%60000), uint16(1+i/60000))
-		if _, err := s.Write(b.Context(), controller.AddPolicies{Policies: []api.Policy{p}}); err != nil {
-			b.Fatal(err)
+	onEach(t, func(t *testing.T, db place) {
+		s := open(t, db, options())
+		<-s.turn // somebody writes
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, err := s.Write(ctx, controller.AssignGroups{Apps: []flows.AppID{"cats"}}); !errors.Is(err, context.Canceled) {
+			t.Errorf("error %v", err)
 		}
-	}
+		s.turn <- struct{}{}
+		if got := do(t, s, controller.AssignGroups{Apps: []flows.AppID{"cats"}}); got != 1 {
+			t.Errorf("revision %d", got)
+		}
+	})
 }

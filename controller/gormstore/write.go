@@ -18,9 +18,10 @@ type write struct {
 	*Store
 	tx   *gorm.DB
 	lock lockRow
-	now  time.Time
-	// What allocate did and storeGroups stores: new rows, in the order of their
-	// ids, and the ids of those that leave their quarantine.
+	now  time.Time // whole milliseconds, as the log keeps it
+	free freeIDs
+	// What allocate did and storeGroups stores: new rows, and the ids of those
+	// that leave their quarantine.
 	given    []groupRow
 	regained []uint16
 	did      body
@@ -37,9 +38,9 @@ func (s *Store) Write(ctx context.Context, cmd controller.Command) (api.Revision
 	}
 	var revision api.Revision
 	var partial error // what could not be done, beside what was
-	given := 0        // the highest group id that was given: none below it was free
+	full := 0
 	err := s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
-		w := &write{Store: s, tx: tx, now: s.Now()}
+		w := &write{Store: s, tx: tx, now: time.UnixMilli(s.Now().UnixMilli())}
 		if err := tx.Clauses(clause.Locking{Strength: "UPDATE"}).First(&w.lock, 1).Error; err != nil {
 			return fmt.Errorf("taking the lock row: %w", err)
 		}
@@ -49,16 +50,14 @@ func (s *Store) Write(ctx context.Context, cmd controller.Command) (api.Revision
 		} else if err != nil {
 			return err
 		}
-		if n := len(w.given); n > 0 {
-			given = int(w.given[n-1].ID)
-		}
+		full = w.free.next - 1
 		revision, err = w.log(by)
 		return err
 	})
 	if err != nil {
 		return 0, classify(err)
 	}
-	s.full = max(s.full, given)
+	s.full = max(s.full, full)
 	return revision, partial
 }
 
@@ -71,9 +70,11 @@ func (p partly) Unwrap() error { return p.error }
 func (w *write) run(cmd controller.Command) (by string, err error) {
 	switch cmd := cmd.(type) {
 	case controller.AddPolicies:
-		return cmd.Order.By, w.addPolicies(cmd.Policies)
+		return cmd.Order.By, w.changePolicies(changes{add: plain(cmd.Policies), order: cmd.Order})
 	case controller.RemovePolicies:
-		return cmd.Order.By, w.removePolicies(cmd.Policies)
+		return cmd.Order.By, w.changePolicies(changes{remove: cmd.Policies, order: cmd.Order})
+	case controller.ChangePolicies:
+		return cmd.Order.By, w.changePolicies(changes{add: cmd.Add, remove: cmd.Remove, describe: true, order: cmd.Order})
 	case controller.AssignGroups:
 		return "controller", w.assignGroups(cmd.Apps)
 	case controller.GrantLease:
@@ -82,6 +83,10 @@ func (w *write) run(cmd controller.Command) (by string, err error) {
 		return "controller", w.freeGroups(cmd.Groups)
 	case controller.ReleaseGroups:
 		return "controller", w.releaseGroups(cmd.Groups)
+	case controller.AssignTag:
+		return cmd.By, w.assignTag(cmd.ID, cmd.Type)
+	case controller.SetSecurityGroups:
+		return cmd.By, w.setSecurityGroups(cmd.Groups)
 	case controller.SetLogging:
 		return cmd.By, w.setLogging(cmd.Logging)
 	}
@@ -98,12 +103,29 @@ func (w *write) log(by string) (api.Revision, error) {
 		return 0, err
 	}
 	w.lock.Revision++
+	apps := w.did.apps()
+	if len(apps) > 0 {
+		w.lock.PoliciesRevision = w.lock.Revision
+		w.lock.PoliciesChanged = controller.Later(w.lock.PoliciesChanged, w.now)
+	}
+	if len(w.did.SecurityGroups) > 0 || len(w.did.NoSecurityGroups) > 0 {
+		w.lock.SecurityGroupsChanged = controller.Later(w.lock.SecurityGroupsChanged, w.now)
+	}
 	if err := w.tx.Save(&w.lock).Error; err != nil {
 		return 0, fmt.Errorf("numbering the change: %w", err)
 	}
 	row := changeRow{Revision: w.lock.Revision, At: w.now.UnixMilli(), By: by, Body: text}
 	if err := w.tx.Create(&row).Error; err != nil {
 		return 0, fmt.Errorf("appending to the change log: %w", err)
+	}
+	rows := make([]appChangeRow, 0, len(apps))
+	for _, app := range apps {
+		rows = append(rows, appChangeRow{App: app, Revision: row.Revision})
+	}
+	if len(rows) > 0 {
+		if err := w.tx.CreateInBatches(rows, batch).Error; err != nil {
+			return 0, fmt.Errorf("noting the apps of the change: %w", err)
+		}
 	}
 	return api.Revision(w.lock.Revision), nil
 }
@@ -127,10 +149,10 @@ func (s *Store) Changes(ctx context.Context, after api.Revision) ([]controller.C
 	}
 	changes := make([]controller.Change, 0, len(rows))
 	for _, row := range rows {
-		change := controller.Change{Revision: api.Revision(row.Revision)}
+		change := controller.Change{Revision: api.Revision(row.Revision), At: time.UnixMilli(row.At)}
 		if did, err := decodeBody(row.Body); err != nil {
 			s.Log.Error("skipped a broken row of the change log", "revision", row.Revision, "error", err)
-		} else if change.Events, err = did.events(change.Revision, time.UnixMilli(row.At)); err != nil {
+		} else if change.Events, err = did.events(row); err != nil {
 			s.Log.Error("skipped a broken row of the change log", "revision", row.Revision, "error", err)
 		}
 		changes = append(changes, change)

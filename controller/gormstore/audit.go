@@ -1,0 +1,102 @@
+package gormstore
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/weft-sdn/weft/api"
+	"github.com/weft-sdn/weft/flows"
+)
+
+// Audit lists changes, newest first. It reads no more entries than it returns:
+// app_changes leads to those of an app, changes_by to those of a caller. An
+// entry that cannot be read is listed and says so.
+func (s *Store) Audit(ctx context.Context, query api.AuditQuery) ([]api.AuditEntry, error) {
+	find := s.db.WithContext(ctx).Table("changes").Select("changes.*").Limit(query.Limit)
+	revision := "changes.revision"
+	if query.App != "" {
+		revision = "app_changes.revision"
+		find = find.Joins("JOIN app_changes ON app_changes.revision = changes.revision").Where("app_changes.app = ?", query.App)
+	}
+	if query.By != "" {
+		find = find.Where("changes.`by` = ?", query.By)
+	}
+	if query.Before != 0 {
+		find = find.Where(revision+" < ?", uint64(query.Before))
+	}
+	var rows []changeRow
+	if err := find.Order(revision + " DESC").Find(&rows).Error; err != nil {
+		return nil, classify(fmt.Errorf("reading the change log: %w", err))
+	}
+	entries := make([]api.AuditEntry, 0, len(rows))
+	for _, row := range rows {
+		entries = append(entries, row.entry())
+	}
+	return entries, nil
+}
+
+func (row changeRow) entry() api.AuditEntry {
+	at := time.UnixMilli(row.At).UTC()
+	entry := api.AuditEntry{Revision: row.Revision, At: at, By: row.By}
+	did, err := decodeBody(row.Body)
+	if err != nil {
+		entry.Other = "this entry of the log is broken: " + err.Error()
+		return entry
+	}
+	for _, p := range did.Add {
+		detail := p.detail()
+		detail.Creator, detail.Created = row.By, &at
+		entry.Added = append(entry.Added, detail)
+	}
+	for _, p := range did.Remove {
+		entry.Removed = append(entry.Removed, p.detail())
+	}
+	for _, p := range did.Describe {
+		entry.Updated = append(entry.Updated, p.detail())
+	}
+	entry.Logging, entry.Other = did.Logging, did.other()
+	return entry
+}
+
+// other says what a write did beside policies and logging.
+func (b body) other() string {
+	var words []string
+	for _, each := range []struct {
+		what   string
+		groups []groupBody
+	}{{"group ids assigned", b.Groups}, {"group ids freed", b.Freed}, {"group ids released", b.Released}} {
+		if len(each.groups) > 0 {
+			list := make([]string, 0, len(each.groups))
+			for _, g := range each.groups {
+				list = append(list, fmt.Sprintf("%04X %s", g.Group, g.App))
+			}
+			words = append(words, each.what+": "+strings.Join(list, ", "))
+		}
+	}
+	if b.Lease != nil {
+		words = append(words, fmt.Sprintf("lease of cell %s: %s at %s", b.Lease.Cell, b.Lease.Subnet, b.Lease.VTEP))
+	}
+	if len(b.SecurityGroups) > 0 {
+		names := make([]string, 0, len(b.SecurityGroups))
+		for _, g := range b.SecurityGroups {
+			names = append(names, g.Name+" "+g.GUID)
+		}
+		words = append(words, "security groups set: "+strings.Join(names, ", "))
+	}
+	if len(b.NoSecurityGroups) > 0 {
+		words = append(words, "security groups removed: "+strings.Join(b.NoSecurityGroups, ", "))
+	}
+	return strings.Join(words, "; ")
+}
+
+func (p policyBody) detail() api.PolicyDetail {
+	return api.PolicyDetail{
+		PolicyRequest: api.PolicyRequest{
+			Source: p.From, Destination: p.To, Protocol: flows.Protocol(p.Protocol).String(), Ports: api.Ports{Start: int(p.First), End: int(p.Last)},
+			Name: p.Name, Description: p.Description, Labels: p.Labels,
+		},
+		ID: p.ID, Set: p.Set, Cookie: flows.PolicyCookie(flows.PolicyID(p.ID)).String(),
+	}
+}
