@@ -124,13 +124,6 @@ func (c *Client) Groups(ctx context.Context) ([]Group, error) {
 	return list.Groups, wrap("listing groups", err)
 }
 
-// PolicyInfos lists the policies with their numbers and cookies.
-func (c *Client) PolicyInfos(ctx context.Context, filter Filter) ([]PolicyInfo, error) {
-	var list PolicyInfosList
-	err := c.get(ctx, Version+"/policies"+filter.query(), &list)
-	return list.Policies, wrap("listing policies", err)
-}
-
 // Explain resolves the cookie of a dumped flow, as ovs-ofctl prints it.
 // NotFound if nothing has it.
 func (c *Client) Explain(ctx context.Context, cookie string) (Explanation, error) {

@@ -45,8 +45,8 @@ func TestClient(t *testing.T) {
 	if list, err := c.Policies(ctx, api.Filter{ID: []string{}}); err != nil || list.TotalPolicies != 0 {
 		t.Errorf("Policies of nobody: %+v, %v", list, err)
 	}
-	if list, err := c.PolicyInfos(ctx, api.Filter{Source: []string{"a,b", "cats"}, Dest: []string{"dogs"}}); err != nil || len(list) != 1 || list[0].ID != 1 {
-		t.Errorf("PolicyInfos: %+v, %v", list, err)
+	if list, _, err := c.PolicyDetails(ctx, api.DetailFilter{Filter: api.Filter{Source: []string{"a,b", "cats"}, Dest: []string{"dogs"}}}); err != nil || len(list) != 1 || list[0].ID != 1 {
+		t.Errorf("PolicyDetails: %+v, %v", list, err)
 	}
 	if tags, err := c.Tags(ctx); err != nil || len(tags) != 2 || tags[0] != (api.Tag{ID: "cats", Tag: "0065", Type: "app"}) {
 		t.Errorf("Tags: %+v, %v", tags, err)

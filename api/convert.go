@@ -35,25 +35,6 @@ func FragmentFromWire(w Fragment) (flows.Fragment, error) {
 	return f, nil
 }
 
-// policyInfos renders policies for the native listing. all are the policies
-// that there are, some of them those to render: which cookies a policy's flows
-// have depends on the other policies of the same two apps.
-func policyInfos(all, some []Policy) []PolicyInfo {
-	cookies := cookiesOf(all)
-	infos := make([]PolicyInfo, len(some))
-	for i, p := range some {
-		body := policyBody(p)
-		infos[i] = PolicyInfo{
-			ID:          uint64(p.ID),
-			Source:      body.Source,
-			Destination: body.Destination,
-			Cookie:      flows.PolicyCookie(p.ID).String(),
-			Cookies:     cookies[p.ID],
-		}
-	}
-	return infos
-}
-
 // cookiesOf returns the cookies of each policy's flows, as ovs-ofctl prints
 // them, in ascending order.
 func cookiesOf(policies []Policy) map[flows.PolicyID][]string {

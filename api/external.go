@@ -24,16 +24,25 @@ type External struct {
 	MaxPerSource int       // policies that an app may be the source of, for all but administrators; 0: any number
 	SelfService  bool      // policies need no scope: Access alone says who may do what with an app
 	TagDigits    int       // of a tag in GET tags, at least
+
+	// What the native API needs beside them. Nil: not served.
+	Sets   PolicySets
+	Audits Auditor
+	Watch  PolicyWatch
 }
 
 // external holds the handlers' dependencies.
-type external struct{ External }
+type external struct {
+	External
+	watchers chan struct{} // one in it for each open watch
+}
 
 // NewExternal returns the handler of the external API and of the native API
 // beside it.
 func NewExternal(config External) http.Handler {
-	s := &external{config}
+	s := &external{External: config, watchers: make(chan struct{}, maxWatchers)}
 	e := newEcho(config.Log, maxBodyBytes)
+	e.HTTPErrorHandler = writeExternalError
 	e.Pre(requestID, securityHeaders, s.allowOrigin)
 
 	e.GET("/", s.uptime)

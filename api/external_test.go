@@ -31,7 +31,7 @@ type external struct {
 func newExternal() *external {
 	x := &external{Controller: memory.New()}
 	x.handler = api.NewExternal(api.External{
-		Policies: x, Fleet: x, Auth: api.TokenAuth(token), Started: time.Now(),
+		Policies: x, Fleet: x, Sets: x, Auth: api.TokenAuth(token), Started: time.Now(),
 		Log:  slog.New(slog.NewTextHandler(&x.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		CORS: []string{"https://ui.example.com"}, TagDigits: 4,
 	})
@@ -167,7 +167,7 @@ func TestControllerDown(t *testing.T) {
 		t.Error("the log does not say why")
 	}
 	x.Failure = errors.New("boom")
-	want(t, x.call("GET", "/weft/v1/cells", ""), 500, `{"error": "internal error: see the controller's log"}`)
+	wantProblem(t, x.call("GET", "/weft/v1/cells", ""), 500, "internal error: see the controller's log")
 	x.Failure = api.Conflict("that one is \"taken\"")
 	want(t, x.call("POST", prefix+"/policies", catsToDogs), 409, `{"error": "that one is \"taken\""}`)
 }

@@ -52,14 +52,20 @@ func (f Filter) Apply(policies []Policy) []Policy {
 	if f.ID == nil && f.Source == nil && f.Dest == nil {
 		return policies
 	}
+	selects := f.selector()
+	return slices.DeleteFunc(slices.Clone(policies), func(p Policy) bool { return !selects(p) })
+}
+
+// selector returns what says of one policy whether the filter selects it.
+func (f Filter) selector() func(Policy) bool {
 	id, source, dest := setOf(f.ID), setOf(f.Source), setOf(f.Dest) // a query may name thousands
-	return slices.DeleteFunc(slices.Clone(policies), func(p Policy) bool {
+	return func(p Policy) bool {
 		from, to := string(p.From), string(p.To)
 		if f.ID != nil {
-			return !id[from] && !id[to]
+			return id[from] || id[to]
 		}
-		return f.Source != nil && !source[from] || f.Dest != nil && !dest[to]
-	})
+		return (f.Source == nil || source[from]) && (f.Dest == nil || dest[to])
+	}
 }
 
 func setOf(ids []string) map[string]bool {

@@ -23,7 +23,11 @@ func TestAuthentication(t *testing.T) {
 			"Bearer " + token + "x": wrong, "BEARER " + token: wrong,
 		} {
 			w := x.call("GET", path, "", "Authorization", header)
-			want(t, w, 401, body)
+			if strings.HasPrefix(path, "/weft") {
+				wantProblem(t, w, 401, strings.Split(body, `"`)[3])
+			} else {
+				want(t, w, 401, body)
+			}
 			if got := w.Header().Get("WWW-Authenticate"); got != "Bearer" {
 				t.Errorf("WWW-Authenticate is %q", got)
 			}
@@ -65,9 +69,11 @@ func TestVersionComesBeforeAuthentication(t *testing.T) {
 // TestWrongPathsAndMethods are answered in text, not in JSON.
 func TestWrongPathsAndMethods(t *testing.T) {
 	x := newExternal()
-	for _, path := range []string{"/nope", prefix, prefix + "/", prefix + "/policies/", prefix + "/policies/x", "/networking/", "/networking/v1/internal/policies", "/weft/v1", "/weft/v1/stream", "/networking/v2/external/nope"} {
+	for _, path := range []string{"/nope", prefix, prefix + "/", prefix + "/policies/", prefix + "/policies/x", "/networking/", "/networking/v1/internal/policies", "/weft/v1", "/networking/v2/external/nope"} {
 		want(t, x.call("GET", path, ""), 404, "404 page not found\n")
 	}
+	wantProblem(t, x.call("GET", "/weft/v1/stream", ""), 404, "GET /weft/v1/stream is not part of the API: see /openapi.json")
+	wantProblem(t, x.call("POST", "/weft/v1/cells", ""), 405, "POST /weft/v1/cells is not part of the API: see /openapi.json")
 	for _, at := range [][2]string{
 		{"DELETE", prefix + "/policies"}, {"GET", prefix + "/policies/delete"}, {"POST", prefix + "/tags"}, {"HEAD", prefix + "/policies"}, {"POST", "/health"},
 	} {

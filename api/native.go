@@ -8,18 +8,6 @@ import (
 
 // Handlers of the native listings. A list is never null.
 
-// nativeRoutes lists the native API, one line per endpoint.
-func (s *external) nativeRoutes(e *echo.Echo) {
-	admin := s.callers(ScopeAdmin)
-	e.GET(Version+"/cells", s.listCells, admin)
-	e.GET(Version+"/endpoints", s.listEndpoints, admin)
-	e.GET(Version+"/groups", s.listGroups, admin)
-	e.GET(Version+"/policies", s.listPolicyInfos, admin)
-	e.GET(Version+"/cookies/:cookie", s.explain, admin)
-	e.GET(Version+"/logging", s.getLogging, admin)
-	e.PUT(Version+"/logging", s.putLogging, admin)
-}
-
 func (s *external) listCells(c echo.Context) error {
 	cells, err := s.Fleet.Cells(c.Request().Context())
 	if err != nil {
@@ -42,15 +30,6 @@ func (s *external) listGroups(c echo.Context) error {
 		return err
 	}
 	return answer(c, GroupsList{notNil(groups)})
-}
-
-func (s *external) listPolicyInfos(c echo.Context) error {
-	all, err := s.Policies.Policies(c.Request().Context(), Filter{})
-	if err != nil {
-		return err
-	}
-	some := parseFilter(c.QueryParams()).Apply(all)
-	return answer(c, PolicyInfosList{policyInfos(all, some)})
 }
 
 func (s *external) explain(c echo.Context) error {

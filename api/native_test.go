@@ -1,25 +1,43 @@
 package api_test
 
 import (
+	"encoding/json"
+	"net/http/httptest"
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/weft-sdn/weft/api"
 )
+
+// wantProblem checks that an answer is a problem document.
+func wantProblem(t *testing.T, w *httptest.ResponseRecorder, status int, detail string) {
+	t.Helper()
+	var problem api.Problem
+	err := json.Unmarshal(w.Body.Bytes(), &problem)
+	media := w.Header().Get("Content-Type")
+	if err != nil || w.Code != status || problem.Status != status || problem.Detail != detail || media != "application/problem+json" {
+		t.Errorf("got  %d %s %q %v\nwant %d %q", w.Code, media, w.Body.String(), err, status, detail)
+	}
+	if got := w.Header().Get("Weft-Error-Kind"); problem.Kind == "" || got != problem.Kind {
+		t.Errorf("kind is %q in the body, %q in the header", problem.Kind, got)
+	}
+}
 
 // TestNativeListings are never null, and say what ovs-ofctl says.
 func TestNativeListings(t *testing.T) {
 	x := newExternal()
 	for path, body := range map[string]string{
-		"cells": `{"cells":[]}`, "endpoints": `{"endpoints":[]}`, "groups": `{"groups":[]}`, "policies": `{"policies":[]}`,
+		"cells": `{"cells":[]}`, "endpoints": `{"endpoints":[]}`, "groups": `{"groups":[]}`, "policies": `{"policies":[],"revision":0}`, "sets": `{"sets":[],"revision":0}`,
 	} {
 		want(t, x.call("GET", "/weft/v1/"+path, ""), 200, body)
 	}
 	x.call("POST", prefix+"/policies", catsToDogs)
-	want(t, x.call("GET", "/weft/v1/policies", ""), 200, `{"policies":[{"id":1,"source":{"id":"cats"},`+
-		`"destination":{"id":"dogs","protocol":"tcp","ports":{"start":8080,"end":8090}},"cookie":"0x4000000000000001","cookies":["0x4000000000000001"]}]}`)
-	want(t, x.call("GET", "/weft/v1/policies?source_id=dogs", ""), 200, `{"policies":[]}`)
-	want(t, x.call("GET", "/weft/v1/cookies/banana", ""), 400, `{"error": "cookie: \"banana\" is not one: give it as ovs-ofctl prints it, such as 0x4000000000000007"}`)
-	want(t, x.call("GET", "/weft/v1/cookies/0x4000000000000009", ""), 404, `{"error": "no policy has the cookie 0x4000000000000009"}`)
+	want(t, x.call("GET", "/weft/v1/policies", ""), 200, `{"policies":[{"source":"cats","destination":"dogs","protocol":"tcp",`+
+		`"ports":{"start":8080,"end":8090},"id":1,"cookie":"0x4000000000000001","cookies":["0x4000000000000001"]}],"revision":1}`)
+	want(t, x.call("GET", "/weft/v1/policies?source_id=dogs", ""), 200, `{"policies":[],"revision":1}`)
+	wantProblem(t, x.call("GET", "/weft/v1/cookies/banana", ""), 400, `cookie: "banana" is not one: give it as ovs-ofctl prints it, such as 0x4000000000000007`)
+	wantProblem(t, x.call("GET", "/weft/v1/cookies/0x4000000000000009", ""), 404, "no policy has the cookie 0x4000000000000009")
 	want(t, x.call("GET", "/weft/v1/cookies/0x4000000000000001", ""), 200, `{"cookie":"0x4000000000000001","kind":"policy","text":"policy 1 lets cats connect to dogs","file":"flows/policy.go",`+
 		`"policies":[{"id":1,"source":{"id":"cats"},"destination":{"id":"dogs","protocol":"tcp","ports":{"start":8080,"end":8090}},"cookie":"0x4000000000000001"}]}`)
 }

@@ -101,28 +101,11 @@ type PolicySets interface {
 
 // PolicyWatch is what the native API needs to tell of changes as they come.
 type PolicyWatch interface {
-	// PolicyEvents waits for changes of policies after a revision, and returns
-	// them with the revision up to which it has looked. Gone: the revision is
-	// too old, or newer than the newest.
-	PolicyEvents(ctx context.Context, after Revision) ([]PolicyEvent, Revision, error)
+	// PolicyChanges waits for changes of policies after a revision, and returns
+	// them, oldest first, with the revision up to which it has looked, also
+	// when ctx ends. Gone: the revision is too old, or newer than the newest.
+	PolicyChanges(ctx context.Context, after Revision) ([]AuditEntry, Revision, error)
 }
-
-// PolicyEvent is one change of one policy.
-type PolicyEvent struct {
-	Revision Revision
-	Kind     PolicyEventKind
-	Policy   PolicyRecord // of one that was removed, only the Policy
-}
-
-// PolicyEventKind says what happened to a policy.
-type PolicyEventKind string
-
-// What can happen to a policy.
-const (
-	PolicyEventAdded     PolicyEventKind = "added"
-	PolicyEventRemoved   PolicyEventKind = "removed"
-	PolicyEventDescribed PolicyEventKind = "described"
-)
 
 // Auditor reads the change log back.
 type Auditor interface {
@@ -148,6 +131,8 @@ type Identities interface {
 	// good, or an app's one that it may lose again. Conflict: the id has
 	// another type.
 	AssignTag(ctx context.Context, id flows.AppID, kind string, by string) (Group, error)
+	// GroupsOf returns the group ids of those of the identities that have one.
+	GroupsOf(ctx context.Context, ids []flows.AppID) (map[flows.AppID]flows.GroupID, error)
 	// PoliciesChanged returns a number that grows with each change of policies,
 	// in nanoseconds since 1970 or a little more.
 	PoliciesChanged(ctx context.Context) (int64, error)

@@ -155,17 +155,13 @@ type Logging struct {
 	Apps     []string `json:"apps"`     // those of these apps, as source or destination; sorted
 }
 
-// PolicyInfo is a policy in the native listing: the external API's policy with
-// its number and cookie.
+// PolicyInfo is a policy as an explanation names it: the external API's policy
+// with its number and cookie.
 type PolicyInfo struct {
 	ID          uint64      `json:"id"`
 	Source      Source      `json:"source"`
 	Destination Destination `json:"destination"`
 	Cookie      string      `json:"cookie"` // of the flows that it alone causes, as ovs-ofctl prints it
-	// Cookies are those of all its flows: policies of the same two apps share
-	// the flow of ICMP errors and those of ports that several of them cover.
-	// In listings only.
-	Cookies []string `json:"cookies,omitempty"`
 }
 
 // Explanation resolves a cookie of a dumped flow.
@@ -196,9 +192,4 @@ type EndpointsList struct {
 // GroupsList is the answer of GET /weft/v1/groups, of both listeners.
 type GroupsList struct {
 	Groups []Group `json:"groups"`
-}
-
-// PolicyInfosList is the answer of GET /weft/v1/policies.
-type PolicyInfosList struct {
-	Policies []PolicyInfo `json:"policies"`
 }

@@ -30,6 +30,15 @@ func pinned(t *testing.T) map[string]any {
 	policy := PolicyBody{Source: Source{ID: "cats"}, Destination: Destination{ID: "dogs", Protocol: "tcp", Ports: Ports{Start: 8080, End: 8090}}}
 	info := PolicyInfo{
 		ID: 7, Source: policy.Source, Destination: policy.Destination,
+		Cookie: "0x4000000000000007",
+	}
+	request := PolicyRequest{
+		Source: "cats", Destination: "dogs", Protocol: "tcp", Ports: Ports{Start: 8080, End: 8090},
+		Name: "meals", Description: "cats feed dogs", Labels: map[string]string{"team": "pets"},
+	}
+	created := time.Date(2026, 1, 1, 2, 3, 4, 0, time.UTC)
+	detail := PolicyDetail{
+		PolicyRequest: request, ID: 7, Set: "pets", Creator: "admin", Created: &created,
 		Cookie: "0x4000000000000007", Cookies: []string{"0x4000000000000007"},
 	}
 	fragment := FragmentToWire(flows.NewFragment("base", []flows.Flow{flow}))
@@ -46,8 +55,16 @@ func pinned(t *testing.T) map[string]any {
 		"cells":            &CellsList{Cells: []Cell{cell}},
 		"endpoints":        &EndpointsList{Endpoints: []Endpoint{listed}},
 		"groups":           &GroupsList{Groups: []Group{{Group: 101, Tag: "0065", App: "cats", Type: "app", Policies: 1}, {Group: 102, Tag: "0066", App: "mice", Type: "app", State: GroupQuarantined, Until: &until}}},
-		"policy-infos":     &PolicyInfosList{Policies: []PolicyInfo{info}},
 		"explanation":      &Explanation{Cookie: info.Cookie, Kind: "policy", Text: "policy 7 lets cats connect to dogs", File: "flows/policy.go", Policies: []PolicyInfo{info}, Endpoint: &listed, Cell: &cell, Rule: "tcp 10.0.0.1-10.0.0.9 443", Endpoints: []Endpoint{listed}},
+		"policy-set":       &PolicySet{Policies: []PolicyRequest{request}},
+		"policy-details":   &PolicyDetailsList{Policies: []PolicyDetail{detail}, Revision: 12, Next: "7"},
+		"policy-patch":     &PolicyPatch{Name: &request.Name, Description: &request.Description, Labels: &request.Labels},
+		"policies-change":  &PoliciesChange{Revision: 13, Policies: []PolicyDetail{detail}, Pending: []string{"cell-3"}},
+		"set-change":       &PolicySetChange{Revision: 13, Added: []PolicyRequest{request}, Updated: []PolicyRequest{}, Removed: []PolicyRequest{}, Unchanged: 2, Pending: []string{"cell-3"}},
+		"sets":             &SetsList{Sets: []SetInfo{{Name: "pets", Policies: 1}}, Revision: 12},
+		"reachers":         &ReachersList{App: "dogs", Endpoints: []Endpoint{}, Reachers: []Reacher{{App: "cats", Policies: []PolicyDetail{detail}, Endpoints: []Endpoint{listed}}}},
+		"audit":            &AuditList{Entries: []AuditEntry{{Revision: 13, At: created, By: "admin", Added: []PolicyDetail{detail}}}, Next: "13"},
+		"problem":          &Problem{Type: "about:blank", Title: "Not Found", Status: 404, Detail: "id: there is no policy 7", Instance: "urn:weft:request:r1", Kind: string(ErrNotFound)},
 		"logging":          &Logging{Accepted: true, Apps: []string{"cats"}},
 		"policies":         &PoliciesPayload{TotalPolicies: 1, Policies: []PolicyBody{policy}},
 		"policies-v0":      &policiesV0{TotalPolicies: 1, Policies: []policyV0{{Source: policy.Source, Destination: destinationV0{ID: "dogs", Protocol: "udp", Port: 53}}}},

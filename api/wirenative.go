@@ -23,8 +23,12 @@ type PolicyDetail struct {
 	Set     string     `json:"set,omitempty"`     // the policy set it belongs to
 	Creator string     `json:"creator,omitempty"` // "" for policies older than the record of it
 	Created *time.Time `json:"created,omitempty"`
-	Cookie  string     `json:"cookie"`            // of the flows that it alone causes, as ovs-ofctl prints it
-	Cookies []string   `json:"cookies,omitempty"` // of all its flows, in listings only
+	Cookie  string     `json:"cookie"` // of the flows that it alone causes, as ovs-ofctl prints it
+
+	// Cookies are those of all its flows: policies of the same two apps share
+	// the flow of ICMP errors and those of ports that several of them cover.
+	// In listings only.
+	Cookies []string `json:"cookies,omitempty"`
 }
 
 // PolicyDetailsList is the answer of GET /weft/v1/policies.
@@ -32,6 +36,37 @@ type PolicyDetailsList struct {
 	Policies []PolicyDetail `json:"policies"`
 	Revision uint64         `json:"revision"`       // that last changed any policy; also the ETag
 	Next     string         `json:"next,omitempty"` // give it as ?after= for the next page; "" at the end
+}
+
+// PoliciesRequest is the body of POST /weft/v1/policies.
+type PoliciesRequest struct {
+	Policies []PolicyRequest `json:"policies"` // at least one
+}
+
+// PolicyPatch is the body of PATCH /weft/v1/policies/ID. What is absent stays.
+type PolicyPatch struct {
+	Name        *string            `json:"name,omitempty"`
+	Description *string            `json:"description,omitempty"`
+	Labels      *map[string]string `json:"labels,omitempty"` // all of them
+}
+
+// PoliciesChange is the answer to a write of single policies.
+type PoliciesChange struct {
+	Revision uint64         `json:"revision"`          // that last changed any policy, this write included; also the ETag
+	Policies []PolicyDetail `json:"policies"`          // those of the request, as they are now; of DELETE, as it was
+	Pending  []string       `json:"pending,omitempty"` // cells that had not confirmed at the timeout
+}
+
+// SetInfo is a policy set in a listing.
+type SetInfo struct {
+	Name     string `json:"name"`
+	Policies int    `json:"policies"`
+}
+
+// SetsList is the answer of GET /weft/v1/sets.
+type SetsList struct {
+	Sets     []SetInfo `json:"sets"`
+	Revision uint64    `json:"revision"` // that last changed any policy; also the ETag
 }
 
 // PolicySet is the body of PUT /weft/v1/sets/NAME: the policies that the set is

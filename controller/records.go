@@ -47,28 +47,35 @@ func (c *Controller) ChangePolicies(ctx context.Context, changes api.PolicyChang
 	return c.writePolicies(ctx, ChangePolicies{PolicyChanges: changes, Order: order}, all)
 }
 
+// Audit lists changes that people and programs asked for, newest first.
+func (c *Controller) Audit(ctx context.Context, query api.AuditQuery) ([]api.AuditEntry, error) {
+	return c.store.Audit(ctx, query)
+}
+
 // maxBehind bounds how many changes of the log are read for one who follows
 // the policies. Who is further behind has to list them anew.
-const maxBehind = 10_000
+const maxBehind = 1000
 
-// PolicyEvents waits for changes of policies after a revision, and returns
-// them with the revision up to which it has looked. Gone: there are too many.
-func (c *Controller) PolicyEvents(ctx context.Context, after api.Revision) ([]api.PolicyEvent, api.Revision, error) {
+// PolicyChanges waits for changes of policies after a revision, and returns
+// them, oldest first, with the revision up to which it has looked. It keeps
+// nothing for those who follow: their place in the change log is theirs.
+func (c *Controller) PolicyChanges(ctx context.Context, after api.Revision) ([]api.AuditEntry, api.Revision, error) {
 	for {
 		grown := c.reached.next()
 		last := api.Revision(c.revision.Load())
-		if after > last {
-			return nil, 0, api.Gone("revision %d is newer than the newest, %d: list the policies again", after, last)
-		}
-		if last-after > maxBehind {
-			return nil, 0, api.Gone("revision %d is more than %d changes old, the newest is %d: list the policies again", after, maxBehind, last)
-		}
-		if after < last {
-			events, err := c.policyEvents(ctx, after, last)
-			if err != nil || len(events) > 0 {
-				return events, last, err
+		switch {
+		case after > last:
+			return nil, after, api.Gone("revision %d is newer than the newest, %d: list the policies again", after, last)
+		case last-after > maxBehind:
+			return nil, after, api.Gone("revision %d is more than %d changes old, the newest is %d: list the policies again", after, maxBehind, last)
+		case after < last:
+			entries, err := c.entries(ctx, after, last)
+			if err != nil {
+				return nil, after, err
 			}
-			after = last
+			if after = last; len(entries) > 0 {
+				return entries, after, nil
+			}
 		}
 		select {
 		case <-grown:
@@ -80,43 +87,42 @@ func (c *Controller) PolicyEvents(ctx context.Context, after api.Revision) ([]ap
 	}
 }
 
-// policyEvents reads what the log has of policies after a revision, up to last.
-func (c *Controller) policyEvents(ctx context.Context, after, last api.Revision) ([]api.PolicyEvent, error) {
+// entries reads what the log has of policies after a revision, up to last.
+func (c *Controller) entries(ctx context.Context, after, last api.Revision) ([]api.AuditEntry, error) {
 	changes, err := c.store.Changes(ctx, after)
 	if err != nil {
 		return nil, err
 	}
-	var events []api.PolicyEvent
+	var entries []api.AuditEntry
 	err = c.ask(ctx, func(s *State) {
 		for _, change := range changes {
-			if change.Revision > last {
-				return
-			}
-			for _, ev := range change.Events {
-				if event, is := s.policyEvent(ev); is {
-					event.Revision = change.Revision
-					events = append(events, event)
-				}
+			if entry := s.entry(change); change.Revision <= last && len(entry.Added)+len(entry.Removed)+len(entry.Updated) > 0 {
+				entries = append(entries, entry)
 			}
 		}
 	})
-	return events, err
+	return entries, err
 }
 
-// policyEvent says what an event did to a policy, if it did anything. A
-// description of a policy that is gone again is left out: its end follows.
-func (s *State) policyEvent(ev Event) (api.PolicyEvent, bool) {
-	switch ev := ev.(type) {
-	case PolicyAdded:
-		return api.PolicyEvent{Kind: api.PolicyEventAdded, Policy: ev.record()}, true
-	case PolicyRemoved:
-		return api.PolicyEvent{Kind: api.PolicyEventRemoved, Policy: api.PolicyRecord{Policy: ev.Was}}, true
-	case PolicyDescribed:
-		p, known := s.policies[ev.ID]
-		p.About = ev.About
-		return api.PolicyEvent{Kind: api.PolicyEventDescribed, Policy: p.record()}, known
+// entry says what a change did to policies. A new description of a policy that
+// is gone again is left out: its end follows.
+func (s *State) entry(change Change) api.AuditEntry {
+	entry := api.AuditEntry{Revision: uint64(change.Revision), At: change.At.UTC()}
+	for _, ev := range change.Events {
+		switch ev := ev.(type) {
+		case PolicyAdded:
+			entry.Added = append(entry.Added, ev.record().Detail())
+			entry.By = ev.Creator
+		case PolicyRemoved:
+			entry.Removed = append(entry.Removed, api.PolicyRecord{Policy: ev.Was}.Detail())
+		case PolicyDescribed:
+			if p, known := s.policies[ev.ID]; known {
+				p.About = ev.About
+				entry.Updated = append(entry.Updated, p.record().Detail())
+			}
+		}
 	}
-	return api.PolicyEvent{}, false
+	return entry
 }
 
 // endpointsOf lists the endpoints of each of the apps, by cell and container id.

@@ -136,7 +136,7 @@ func (s *Server) serve(ctx context.Context, p *parts, config Config, serverTLS *
 
 func (s *Server) externalHandler(config Config, log *slog.Logger) http.Handler {
 	return api.NewExternal(api.External{
-		Policies: s.control, Fleet: s.control, Auth: api.TokenAuth(s.Token), Log: log, Started: time.Now(),
+		Policies: s.control, Fleet: s.control, Sets: s.control, Audits: s.control, Watch: s.control, Auth: api.TokenAuth(s.Token), Log: log, Started: time.Now(),
 		CORS:         config.AllowedCORSDomains,
 		MaxPerSource: config.MaxPoliciesPerAppSource,
 		SelfService:  config.EnableSpaceDeveloperSelfService,

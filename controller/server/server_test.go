@@ -109,7 +109,7 @@ func TestWholeController(t *testing.T) {
 	if err != nil || len(cells) != 2 || !cells[1].Connected || cells[1].Applied < uint64(change.Revision) || cells[1].Endpoints != 1 {
 		t.Errorf("cells %+v, %v; the policy was revision %d", cells, err, change.Revision)
 	}
-	info, err := admin.PolicyInfos(ctx, api.Filter{})
+	info, _, err := admin.PolicyDetails(ctx, api.DetailFilter{})
 	if err != nil || len(info) != 1 {
 		t.Fatalf("policies %+v, %v", info, err)
 	}

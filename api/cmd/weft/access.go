@@ -55,7 +55,7 @@ func newRemove(c *cli) *cobra.Command {
 		Use:   "remove-access SOURCE DESTINATION",
 		Short: "Take back what allow-access gave",
 		Long: `Remove the policy that lets the app SOURCE connect to the app DESTINATION.
-Protocol and ports must be those of the policy, as weft list-access shows them.
+Protocol and ports must be those of the policy, as weft policies shows them.
 
 Established connections stop, too. Removing what is not there changes nothing.`,
 		Example: `  weft remove-access cats dogs --port 8080 --wait`,

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -30,8 +32,8 @@ const fileHelp = `FILE declares one set of policies:
       description: orders are kept here
       labels: {team: shop, ticket: "4711"}
 
-Sets never overlap: a policy belongs to the set that names it first, and a
-policy that somebody made by hand joins the set that declares it.`
+Sets never overlap: a policy of another set is refused, and one that somebody
+made by hand joins the set that declares it.`
 
 // apply is what weft apply and weft diff have in common.
 type apply struct {
@@ -145,7 +147,7 @@ func (a *apply) run(ctx context.Context, in io.Reader, out io.Writer) (api.Polic
 	}
 	change, err := client.ApplySet(ctx, file.set, api.PolicySet{Policies: file.policies}, options)
 	if err != nil {
-		return change, err
+		return change, file.locate(err)
 	}
 	if err := a.print(out, change, func() error { return a.say(ctx, out, file.set, change, known) }); err != nil {
 		return change, err
@@ -176,6 +178,21 @@ func (f *policyFile) resolve(ctx context.Context, known *names) error {
 		f.policies[i].Source, f.policies[i].Destination = known.id(p.Source), known.id(p.Destination)
 	}
 	return all.err()
+}
+
+// policyIndex is how the controller names a policy of a request.
+var policyIndex = regexp.MustCompile(`policies\[(\d+)\]`)
+
+// locate says where in the file the policy is that the controller's error names.
+func (f *policyFile) locate(err error) error {
+	match := policyIndex.FindStringSubmatch(err.Error())
+	if match == nil {
+		return err
+	}
+	if i, bad := strconv.Atoi(match[1]); bad == nil && i < len(f.lines) {
+		return fmt.Errorf("%s:%d: %w", f.name, f.lines[i], err)
+	}
+	return err
 }
 
 // say prints the difference and its size.

@@ -10,7 +10,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -92,9 +94,22 @@ func loadContexts() (*contexts, error) {
 	decoder := yaml.NewDecoder(f)
 	decoder.KnownFields(true)
 	if err := decoder.Decode(all); err != nil && !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("reading contexts: %s: %w", path, err)
+		return nil, fmt.Errorf("reading contexts: %s: %s", path, yamlText(err))
 	}
 	return all, nil
+}
+
+// goType is how the YAML library names what it could not fill.
+var goType = regexp.MustCompile(` (in|into) (type )?main\.\w+`)
+
+// yamlText is what the YAML library says, on one line and for people.
+func yamlText(err error) string {
+	text := strings.TrimPrefix(err.Error(), "yaml: ")
+	var wrong *yaml.TypeError
+	if errors.As(err, &wrong) {
+		text = goType.ReplaceAllString(strings.Join(wrong.Errors, "; "), "")
+	}
+	return text
 }
 
 // save replaces the file as a whole, so that a reader never finds half of it.

@@ -47,47 +47,6 @@ func (l listing[T]) run(c *cli) func(*cobra.Command, []string) error {
 	}
 }
 
-// newListAccess returns weft list-access.
-func newListAccess(c *cli) *cobra.Command {
-	var filter api.Filter
-	l := listing[api.PolicyInfo]{
-		headers: []string{"ID", "SOURCE", "DESTINATION", "PROTOCOL", "PORTS", "COOKIE"},
-		fetch: func(ctx context.Context, client *api.Client) ([]api.PolicyInfo, error) {
-			return client.PolicyInfos(ctx, filter)
-		},
-		row: func(p api.PolicyInfo) []string {
-			return []string{
-				strconv.FormatUint(p.ID, 10), p.Source.ID, p.Destination.ID,
-				p.Destination.Protocol, p.Destination.Ports.String(), cookiesText(p),
-			}
-		},
-		wrap: func(list []api.PolicyInfo) any { return api.PolicyInfosList{Policies: list} },
-		none: "No policies. weft allow-access SOURCE DESTINATION --port PORT adds one.",
-	}
-	cmd := &cobra.Command{
-		Use:   "list-access",
-		Short: "Show the policies",
-		Long: `Show the policies. COOKIE is what ovs-ofctl dump-flows shows of a policy's
-flows; there are several where two apps have several policies, because those
-share the flow of ICMP errors and the flows of ports that they have in common.`,
-		Example: `  weft list-access
-  weft list-access --source cats
-  weft list-access -o json | jq -r '.policies[] | [.source.id, .destination.id] | @tsv'`,
-		Args: cobra.NoArgs,
-		RunE: l.run(c),
-	}
-	cmd.Flags().StringSliceVar(&filter.Source, "source", nil, "only policies from these apps")
-	cmd.Flags().StringSliceVar(&filter.Dest, "destination", nil, "only policies to these apps")
-	return cmd
-}
-
-func cookiesText(p api.PolicyInfo) string {
-	if len(p.Cookies) == 0 {
-		return p.Cookie
-	}
-	return strings.Join(p.Cookies, ",")
-}
-
 // newCells returns weft cells.
 func newCells(c *cli) *cobra.Command {
 	l := listing[api.Cell]{

@@ -31,7 +31,7 @@ and one that reads the token's file each time:
   --cert FILE --key FILE  a client certificate
 
 With --cc, commands take the names of apps, or org/space/app, and ask Cloud
-Controller for their GUIDs.
+Controller for their GUIDs. It takes tokens of its UAA only.
 
 Contexts are in $XDG_CONFIG_HOME/weft/config.yaml (~/.config if that is not
 set), which only you may read. Nothing is kept unless the controller accepts
@@ -127,8 +127,8 @@ func (l *login) fromFlags() (savedContext, error) {
 		return savedContext{}, fmt.Errorf("--user %q: of which UAA? Give its URL with --uaa", l.user)
 	case l.uaa != "" && l.user == "" && l.clientID == "":
 		return savedContext{}, fmt.Errorf("--uaa %s: give --user NAME, or --client-id ID", l.uaa)
-	case l.ccURL != "" && l.uaa == "":
-		return savedContext{}, fmt.Errorf("--cc %s: Cloud Controller takes tokens of a UAA only: log in with --uaa", l.ccURL)
+	case l.ccURL != "" && l.certFile != "":
+		return savedContext{}, fmt.Errorf("--cc %s: Cloud Controller takes no certificates: log in with --uaa", l.ccURL)
 	}
 	s := savedContext{URL: l.apiURL(), CCURL: l.ccURL}
 	for _, address := range []struct{ flag, url string }{{"api", s.URL}, {"uaa", l.uaa}, {"cc", l.ccURL}} {

@@ -89,13 +89,13 @@ func parsePolicies(name string, text []byte) (*policyFile, error) {
 	if err := decoder.Decode(&document); errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("%s:1: the file is empty: it takes set: NAME and policies: [...]", name)
 	} else if err != nil {
-		return nil, fmt.Errorf("%s: %s", name, strings.TrimPrefix(err.Error(), "yaml: "))
+		return nil, fmt.Errorf("%s: %s", name, yamlText(err))
 	}
 	r := &policyReader{faults: faults{file: name}, file: &policyFile{name: name}}
 	if err := decoder.Decode(&second); err == nil {
 		r.faults.add(second.Line, "a second document: one file is one set")
 	} else if !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("%s: %s", name, strings.TrimPrefix(err.Error(), "yaml: "))
+		return nil, fmt.Errorf("%s: %s", name, yamlText(err))
 	}
 	r.readFile(document.Content[0])
 	return r.file, r.faults.err()

@@ -49,7 +49,7 @@ some, 2 when it could not tell.`
 
 const rootExample = `  weft login --token-file /var/lib/weft/token
   weft allow-access cats dogs --protocol tcp --port 8080 --wait
-  weft list-access
+  weft policies
   weft groups
   weft remove-access cats dogs --protocol tcp --port 8080
 
@@ -86,7 +86,7 @@ func newRoot(c *cli) *cobra.Command {
 	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"table", "json"}, cobra.ShellCompDirectiveNoFileComp)) // the flag exists
 	root.AddCommand(
 		newLogin(c), newContext(c),
-		newAllow(c), newRemove(c), newListAccess(c),
+		newAllow(c), newRemove(c), newPolicies(c),
 		newApply(c), newDiff(c), newWhoCanReach(c), newAudit(c), newWatch(c),
 		newCells(c), newEndpoints(c), newGroups(c), newExplain(c), newLogging(c),
 	)
@@ -224,6 +224,8 @@ func (c *cli) nextStep(err error) string {
 		return "Give the controller's token with --token-file FILE or WEFT_TOKEN_FILE; weft-controller logs the file's path when it starts."
 	case errors.Is(err, api.ErrForbidden):
 		return "Ask an administrator of the network (scope network.admin), or for the role of a space developer in the spaces of both apps."
+	case errors.Is(err, api.ErrConflict):
+		return "Nothing was changed."
 	case errors.Is(err, api.ErrOutdated):
 		return "Somebody else changed policies meanwhile: look at them (weft diff) and try again."
 	case errors.As(err, new(*fs.PathError)): // its errno is a net.Error, too

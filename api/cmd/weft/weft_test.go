@@ -26,8 +26,9 @@ func TestMain(m *testing.M) {
 }
 
 // TestScripts runs testdata/*.txtar, each against a controller of its own that
-// WEFT_API leads to. WEFT_TOKEN_FILE is set; $TOKEN is the token itself and
-// $NOBODY an address where nobody listens.
+// WEFT_API leads to. WEFT_TOKEN_FILE is set; $TOKEN is the token itself, $CF a
+// Cloud Controller whose UAA is at $CF/uaa, and $NOBODY an address where nobody
+// listens.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata",
@@ -39,16 +40,19 @@ func TestScripts(t *testing.T) {
 				return err
 			}
 			defer nobody.Close()
+			cf := newPlatform()
+			env.Defer(cf.Close)
 			x := controller(filepath.Base(env.WorkDir))
 			server := httptest.NewServer(api.NewExternal(api.External{
-				TagDigits: 4,
-				Policies:  x, Fleet: x, Auth: api.TokenAuth(token), Log: slog.New(slog.DiscardHandler), Started: time.Now(),
+				TagDigits: 4, Sets: x,
+				Policies: x, Fleet: x, Auth: cf, Log: slog.New(slog.DiscardHandler), Started: time.Now(),
 			}))
 			env.Defer(server.Close)
 			file := filepath.Join(env.WorkDir, "token")
 			env.Setenv("WEFT_API", server.URL)
 			env.Setenv("WEFT_TOKEN_FILE", file)
 			env.Setenv("TOKEN", token)
+			env.Setenv("CF", cf.URL)
 			env.Setenv("NOBODY", "http://"+nobody.Addr().String())
 			return os.WriteFile(file, []byte(token+"\n"), 0o600)
 		},

@@ -27,6 +27,7 @@ type Controller struct {
 
 	mu       sync.Mutex
 	policies []api.Policy
+	abouts   map[flows.PolicyID]api.About
 	groups   map[flows.AppID]flows.GroupID
 	last     flows.PolicyID
 	logging  api.Logging
@@ -37,6 +38,7 @@ type Controller struct {
 func New() *Controller {
 	return &Controller{
 		groups:  make(map[flows.AppID]flows.GroupID),
+		abouts:  make(map[flows.PolicyID]api.About),
 		Streams: make(chan *Stream, 16),
 		Heard:   make(chan any, 16),
 		Refusal: make(map[string]error),
@@ -48,6 +50,34 @@ func (c *Controller) Policies(_ context.Context, filter api.Filter) ([]api.Polic
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return filter.Apply(slices.Clone(c.policies)), c.Failure
+}
+
+// Records lists all policies. Every change is of policies.
+func (c *Controller) Records(context.Context) ([]api.PolicyRecord, api.Revision, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	records := make([]api.PolicyRecord, len(c.policies))
+	for i, p := range c.policies {
+		records[i] = api.PolicyRecord{Policy: p, About: c.abouts[p.ID]}
+	}
+	return records, c.revision, c.Failure
+}
+
+// ChangePolicies adds, describes and removes.
+func (c *Controller) ChangePolicies(ctx context.Context, changes api.PolicyChanges, order api.Order) (api.Revision, error) {
+	added := make([]api.Policy, len(changes.Add))
+	for i, spec := range changes.Add {
+		added[i] = spec.Policy
+	}
+	if _, err := c.AddPolicies(ctx, added, order); err != nil {
+		return 0, err
+	}
+	c.mu.Lock()
+	for _, spec := range changes.Add {
+		c.abouts[c.policies[c.find(spec.Policy)].ID] = spec.About
+	}
+	c.mu.Unlock()
+	return c.RemovePolicies(ctx, changes.Remove, order)
 }
 
 // AddPolicies adds those that are not there.

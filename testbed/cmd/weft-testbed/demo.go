@@ -58,7 +58,7 @@ func denied(n *narrator, bed *testbed.Bed, cats, dogs *testbed.Container) {
 }
 
 // allowed adds the policy while cats keeps trying, and returns the policy.
-func allowed(n *narrator, bed *testbed.Bed, cats, dogs *testbed.Container) api.PolicyInfo {
+func allowed(n *narrator, bed *testbed.Bed, cats, dogs *testbed.Container) api.PolicyDetail {
 	n.sayf("Now the policy, while cats keeps trying.")
 	start := time.Now()
 	connected := make(chan time.Duration, 1)
@@ -80,7 +80,7 @@ func allowed(n *narrator, bed *testbed.Bed, cats, dogs *testbed.Container) api.P
 	case <-time.After(10 * time.Second):
 		bed.Reaches(cats, dogs, demoPort) // fails, and explains
 	}
-	infos, err := bed.Client().PolicyInfos(context.Background(), api.Filter{})
+	infos, _, err := bed.Client().PolicyDetails(context.Background(), api.DetailFilter{})
 	if err != nil || len(infos) != 1 {
 		n.Fatalf("list policies: %d, %v; want 1", len(infos), err)
 	}
@@ -113,7 +113,7 @@ func identified(n *narrator, bed *testbed.Bed, cats, dogs *testbed.Container) {
 }
 
 // provenance shows the policy's own lines of dogs' cell.
-func provenance(n *narrator, bed *testbed.Bed, policy api.PolicyInfo) {
+func provenance(n *narrator, bed *testbed.Bed, policy api.PolicyDetail) {
 	filter := "cookie=" + policy.Cookie + "/-1"
 	n.sayf("What the policy is on dogs' cell, cell-2 (its cookie is %s):", policy.Cookie)
 	n.sayf("$ ovs-ofctl -O OpenFlow14 --names dump-flows br-weft %s", filter)
