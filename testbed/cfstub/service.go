@@ -22,6 +22,7 @@ type Service struct {
 
 	mu     sync.Mutex
 	server *httptest.Server // nil while it refuses connections
+	ending chan struct{}    // closed when server ends
 	status int
 	delay  time.Duration
 	calls  map[string]int
@@ -53,18 +54,20 @@ func (s *Service) serve(listener net.Listener) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.server = server
+	s.server, s.ending = server, make(chan struct{})
 }
 
 // ServeHTTP counts the request and answers as the switches say.
 func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	s.calls[r.URL.Path]++
-	delay, status := s.delay, s.status
+	delay, status, ending := s.delay, s.status, s.ending
 	s.mu.Unlock()
 	select {
 	case <-time.After(delay):
 	case <-r.Context().Done():
+		return
+	case <-ending:
 		return
 	}
 	if status != 0 {
@@ -93,6 +96,9 @@ func (s *Service) Stop() {
 	s.mu.Lock()
 	server := s.server
 	s.server = nil
+	if server != nil {
+		close(s.ending)
+	}
 	s.mu.Unlock()
 	if server != nil {
 		server.CloseClientConnections()

@@ -1,0 +1,154 @@
+package cloudfoundry
+
+import (
+	"context"
+	"crypto"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/MicahParks/jwkset"
+	"github.com/golang-jwt/jwt/v5"
+	"golang.org/x/sync/singleflight"
+	"golang.org/x/time/rate"
+)
+
+const (
+	// keysAge is how old the keys may be before they are fetched again, besides.
+	// So long may a key work that the UAA has dropped.
+	keysAge = 5 * time.Minute
+	// keysPause is between two fetches, after the first keysBurst. Tokens of
+	// unknown keys, which anybody can make, cause no more of them.
+	keysPause = time.Second
+	keysBurst = 5
+	// maxKeyWait bounds how long a token waits for keys.
+	maxKeyWait = 5 * time.Second
+)
+
+var errUnknownKey = errors.New("uaa has published no such key")
+
+// published is what the UAA makes known for the verification of its tokens.
+type published struct {
+	keys    map[string]publicKey // by key id
+	issuer  string               // "": the UAA does not say
+	fetched time.Time
+}
+
+type publicKey struct {
+	key       crypto.PublicKey
+	algorithm string // the only one that it is for; "": any that fits the key
+}
+
+// find returns the key that must have signed a token.
+func (p *published) find(token *jwt.Token) (any, error) {
+	id, _ := token.Header["kid"].(string)
+	found, known := p.keys[id]
+	if !known {
+		return nil, errUnknownKey
+	}
+	if found.algorithm != "" && found.algorithm != token.Method.Alg() {
+		return nil, errors.New("the key is for another algorithm")
+	}
+	return found.key, nil
+}
+
+// keyRing keeps what the UAA published last.
+type keyRing struct {
+	ask    func(context.Context) (*published, error)
+	last   atomic.Pointer[published] // nil before the first success
+	flight singleflight.Group
+	limit  *rate.Limiter
+}
+
+func newKeyRing(ask func(context.Context) (*published, error)) *keyRing {
+	return &keyRing{ask: ask, limit: rate.NewLimiter(rate.Every(keysPause), keysBurst)}
+}
+
+// find returns the key of a token and who must have issued it. For a key that
+// it does not know it asks the UAA, within the limit whatever
+// arrives; all that wait for an answer share it.
+func (k *keyRing) find(ctx context.Context, token *jwt.Token) (key any, issuer string, err error) {
+	if last := k.last.Load(); last != nil {
+		if time.Since(last.fetched) > keysAge {
+			_ = k.fetch(ctx) // besides: the old ones are good meanwhile
+		}
+		if key, err = last.find(token); !errors.Is(err, errUnknownKey) {
+			return key, last.issuer, err
+		}
+	}
+	select {
+	case result := <-k.fetch(ctx):
+		if result.Err != nil {
+			return nil, "", result.Err
+		}
+		now := result.Val.(*published)
+		key, err = now.find(token)
+		return key, now.issuer, err
+	case <-ctx.Done():
+		return nil, "", ctx.Err()
+	}
+}
+
+// fetch asks the UAA, or joins in if somebody is asking.
+func (k *keyRing) fetch(ctx context.Context) <-chan singleflight.Result {
+	ctx = context.WithoutCancel(ctx) // others wait for the answer too
+	return k.flight.DoChan("keys", func() (any, error) {
+		ctx, cancel := context.WithTimeout(ctx, maxKeyWait)
+		defer cancel()
+		if err := k.limit.Wait(ctx); err != nil {
+			return nil, err
+		}
+		now, err := k.ask(ctx)
+		if err != nil {
+			return nil, err
+		}
+		k.last.Store(now)
+		return now, nil
+	})
+}
+
+// published asks the UAA for its keys and its name.
+func (u *UAA) published(ctx context.Context) (*published, error) {
+	var set struct {
+		Keys []json.RawMessage `json:"keys"`
+	}
+	now := &published{keys: map[string]publicKey{}, fetched: time.Now()}
+	err := u.get(ctx, "/token_keys", nil, "", &set)
+	if err == nil {
+		now.issuer, err = u.issuer(ctx)
+	}
+	if err != nil {
+		u.log.Warn("uaa could not be asked for its keys", "error", err)
+		return nil, err
+	}
+	for _, text := range set.Keys {
+		key, err := jwkset.NewJWKFromRawJSON(text, jwkset.JWKMarshalOptions{}, jwkset.JWKValidateOptions{})
+		if err != nil {
+			u.log.Warn("uaa publishes a key that is of no use here", "error", err)
+			continue
+		}
+		stated := key.Marshal()
+		now.keys[stated.KID] = publicKey{key: key.Key(), algorithm: stated.ALG.String()}
+	}
+	return now, nil
+}
+
+// issuer is the name that the UAA writes into its tokens, which is not its URL:
+// we may know it by an internal one. One that does not tell its name is known
+// by its keys alone.
+func (u *UAA) issuer(ctx context.Context) (string, error) {
+	var answer struct {
+		Issuer string `json:"issuer"`
+	}
+	err := u.get(ctx, "/.well-known/openid-configuration", nil, "", &answer)
+	var status errStatus
+	if errors.As(err, &status) && status >= 400 && status < 500 {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("its own name: %w", err)
+	}
+	return answer.Issuer, nil
+}
