@@ -57,9 +57,10 @@ bench-datapath: build ## measure what the pipeline costs packets, against hand-w
 bench-api: build ## measure the policy API at 20,000 apps and 60,000 policies, on SQLite and MariaDB; ends with one line of figures
 	bin/weft-testbed bench-api --report docs/performance.md
 
-golden: deps ## rewrite what is generated: scenarios' flows and verdicts, docs/pipeline.md
+golden: deps ## rewrite what is generated: scenarios' flows and verdicts, docs/pipeline.md, docs/api.md
 	go test -count=1 ./flows -update
 	go run ./flows/cmd/flowdump -doc
+	WEFT_GOLDEN=1 go test -count=1 ./api -run 'TestMessagesArePinned|TestReference'
 
 FUZZTIME ?= 30s
 fuzz: deps ## fuzz every parser and handler for FUZZTIME (30s) each
