@@ -15,6 +15,11 @@ type Internal struct {
 	Agents Agents
 	Names  Names // nil: not served
 	Log    *slog.Logger
+
+	// What clients that are no cells may ask: both, or nil for not served.
+	Policies   Policies
+	Identities Identities
+	TagDigits  int // of a tag, at least
 }
 
 // internal holds the handlers' dependencies.
@@ -26,13 +31,16 @@ type internal struct{ Internal }
 func NewInternal(config Internal) http.Handler {
 	s := &internal{config}
 	e := newEcho(config.Log, maxAgentBodyBytes)
-	e.Pre(requestID)
+	e.Pre(requestID, strictTransport)
 	e.POST(Version+"/lease", s.lease, certified)
 	e.POST(Version+"/stream", s.stream, certified)
 	e.POST(Version+"/endpoints", s.endpoints, certified)
 	e.POST(Version+"/applied", s.applied, certified)
 	if config.Names != nil {
 		e.GET(Version+"/groups", s.groups, certified)
+	}
+	if config.Identities != nil {
+		s.identityRoutes(e)
 	}
 	return e
 }
@@ -48,23 +56,37 @@ func CheckCell(cell flows.CellID) error {
 	return nil
 }
 
-const cellKey = "weft.cell"
+const (
+	cellKey   = "weft.cell"
+	clientKey = "weft.client"
+)
 
-// certified lets through only requests with a verified certificate that names a cell.
-func certified(next echo.HandlerFunc) echo.HandlerFunc {
+// identified lets through only requests with a verified certificate.
+func identified(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		state := c.Request().TLS
 		if state == nil || len(state.VerifiedChains) == 0 {
 			return Unauthorized("a client certificate signed by the controller's CA is required")
 		}
-		cell := flows.CellID(state.PeerCertificates[0].Subject.CommonName)
+		c.Set(clientKey, state.PeerCertificates[0].Subject.CommonName)
+		return next(c)
+	}
+}
+
+// certified lets through only requests with a verified certificate that names a cell.
+func certified(next echo.HandlerFunc) echo.HandlerFunc {
+	return identified(func(c echo.Context) error {
+		cell := flows.CellID(clientOf(c))
 		if err := CheckCell(cell); err != nil {
 			return Forbidden("the certificate is not a cell's: %w", err)
 		}
 		c.Set(cellKey, cell)
 		return next(c)
-	}
+	})
 }
 
 // cellOf returns the cell that made the request.
 func cellOf(c echo.Context) flows.CellID { return c.Get(cellKey).(flows.CellID) }
+
+// clientOf returns the common name of the certificate that the request came with.
+func clientOf(c echo.Context) string { return c.Get(clientKey).(string) }

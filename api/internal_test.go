@@ -68,7 +68,7 @@ func newInside(t *testing.T) *inside {
 	}
 	x.url = "https://" + listener.Addr().String()
 	log := slog.New(slog.NewTextHandler(&x.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	server := api.Server{Handler: api.NewInternal(api.Internal{Agents: x, Names: x, Log: log}), TLS: config, Log: log}
+	server := api.Server{Handler: api.NewInternal(api.Internal{Agents: x, Names: x, Policies: x, Identities: x, TagDigits: 4, Log: log}), TLS: config, Log: log}
 	ctx, stop := context.WithCancel(context.Background())
 	x.stop = stop
 	go func() {

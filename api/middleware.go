@@ -133,6 +133,8 @@ func logRequests(log *slog.Logger) echo.MiddlewareFunc {
 			}
 			if cell, ok := c.Get(cellKey).(flows.CellID); ok {
 				attrs = append(attrs, slog.String("cell", string(cell)))
+			} else if client, ok := c.Get(clientKey).(string); ok {
+				attrs = append(attrs, slog.String("client", client))
 			}
 			if err != nil {
 				attrs = append(attrs, slog.String("error", err.Error()))

@@ -134,7 +134,7 @@ type Overlay struct {
 	// dynamic security groups, instead of their own.
 	SecurityGroups bool
 
-	Quarantine   time.Duration  // of freed group ids when no switch knows them, from 0
+	Quarantine time.Duration // of freed group ids when no switch knows them, from 0
 }
 
 // Dirty is what an event changed in one cell's table.

@@ -31,9 +31,9 @@ type State struct {
 	judges   map[flows.GroupID]*flows.Fragment    // compiled once for all cells that host the group
 	profiles map[flows.EgressRules]*profile       // egress rules that endpoints have
 	logging  api.Logging
-	logged   map[flows.AppID]struct{}     // logging.Apps
-	peers    flows.Hash                   // XOR of all cells' peer fragments
-	types    map[flows.GroupID]string     // of the identities that are no apps
+	logged   map[flows.AppID]struct{} // logging.Apps
+	peers    flows.Hash               // XOR of all cells' peer fragments
+	types    map[flows.GroupID]string // of the identities that are no apps
 	security securityGroups
 	marks    Marks
 	listed   []api.Policy       // all policies by id; nil: to be made

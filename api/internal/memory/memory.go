@@ -14,21 +14,23 @@ import (
 // Controller implements api.Policies, api.Fleet, api.Agents and api.Names. The exported
 // fields are set before it is used; New makes one.
 type Controller struct {
-	Cellular []api.Cell       // what Cells answers
-	Attached []api.Endpoint   // what Endpoints answers
-	Late     []flows.CellID   // cells that never confirm: WaitApplied waits for them
-	Away     []flows.CellID   // the same, but not connected: waited for only if asked
-	Freed    []api.Group      // what Groups lists after the others
-	Failure  error            // what everything fails with, if not nil
-	Streams  chan *Stream     // each stream that was opened
-	Heard    chan any         // each LeaseRequest, EndpointsReport and Applied
-	Lent     api.Lease        // what Lease answers
-	Refusal  map[string]error // by method: "Open", "Lease", "Report", "Acknowledge"
+	Cellular []api.Cell          // what Cells answers
+	Attached []api.Endpoint      // what Endpoints answers
+	Late     []flows.CellID      // cells that never confirm: WaitApplied waits for them
+	Away     []flows.CellID      // the same, but not connected: waited for only if asked
+	Secured  []api.SecurityGroup // what SecurityGroups answers
+	Freed    []api.Group         // what Groups lists after the others
+	Failure  error               // what everything fails with, if not nil
+	Streams  chan *Stream        // each stream that was opened
+	Heard    chan any            // each LeaseRequest, EndpointsReport and Applied
+	Lent     api.Lease           // what Lease answers
+	Refusal  map[string]error    // by method: "Open", "Lease", "Report", "Acknowledge"
 
 	mu       sync.Mutex
 	policies []api.Policy
 	abouts   map[flows.PolicyID]api.About
 	groups   map[flows.AppID]flows.GroupID
+	kinds    map[flows.AppID]string // of identities that AssignTag made
 	last     flows.PolicyID
 	logging  api.Logging
 	revision api.Revision
@@ -38,6 +40,7 @@ type Controller struct {
 func New() *Controller {
 	return &Controller{
 		groups:  make(map[flows.AppID]flows.GroupID),
+		kinds:   make(map[flows.AppID]string),
 		abouts:  make(map[flows.PolicyID]api.About),
 		Streams: make(chan *Stream, 16),
 		Heard:   make(chan any, 16),
