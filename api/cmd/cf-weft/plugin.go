@@ -85,10 +85,7 @@ func (p *platform) app(name string) (string, error) {
 	}
 	app, err := p.GetApp(name)
 	if err != nil {
-		return "", fmt.Errorf("app %q: %w", name, err)
-	}
-	if app.Guid == "" {
-		return "", fmt.Errorf("app %q: the target space has none of this name: see cf apps, or give its GUID (cf app NAME --guid) if it is in another space", name)
+		return "", fmt.Errorf("app %q: %w: see cf apps, or give its GUID (cf app NAME --guid) if it is in another space", name, err)
 	}
 	return app.Guid, nil
 }
@@ -143,7 +140,7 @@ func (p *platform) controller() (string, error) {
 	}
 	url, isOurs := strings.CutSuffix(strings.TrimRight(root.Links["network_policy_v1"].Href, "/"), "/networking/v1/external")
 	if !isOurs {
-		return "", fmt.Errorf("Cloud Controller does not say where network policies are (network_policy_v1 is %q): set WEFT_API to weft-controller's URL", root.Links["network_policy_v1"].Href)
+		return "", fmt.Errorf("the Cloud Controller does not say where network policies are (network_policy_v1 is %q): set WEFT_API to weft-controller's URL", root.Links["network_policy_v1"].Href)
 	}
 	return url, nil
 }

@@ -217,7 +217,7 @@ func (n *names) list(ctx context.Context, kind, key string, values []string) ([]
 			all = append(all, page.Resources...)
 			next = page.Pagination.Next.Href
 			if next != "" && !strings.HasPrefix(next, n.url+"/") {
-				return nil, fmt.Errorf("Cloud Controller at %s sends its next page from elsewhere, %q: is cc_url of the context its own address?", n.url, next)
+				return nil, fmt.Errorf("the Cloud Controller at %s sends its next page from elsewhere, %q: is cc_url of the context its own address?", n.url, next)
 			}
 		}
 	}
@@ -238,17 +238,17 @@ func (n *names) get(ctx context.Context, address string, answer any) error {
 	}
 	resp, err := n.http.Do(req)
 	if err != nil {
-		return fmt.Errorf("no answer from Cloud Controller at %s: %w: give the apps' GUIDs, or try again later", n.url, withoutURL(err))
+		return fmt.Errorf("no answer from the Cloud Controller at %s: %w: give the apps' GUIDs, or try again later", n.url, withoutURL(err))
 	}
 	defer resp.Body.Close()
 	switch {
 	case resp.StatusCode == http.StatusUnauthorized:
-		return api.Unauthorized("Cloud Controller at %s does not take the token", n.url)
+		return api.Unauthorized("the Cloud Controller at %s does not take the token", n.url)
 	case resp.StatusCode != http.StatusOK:
-		return fmt.Errorf("Cloud Controller at %s answered %s: give the apps' GUIDs, or try again later", n.url, resp.Status)
+		return fmt.Errorf("the Cloud Controller at %s answered %s: give the apps' GUIDs, or try again later", n.url, resp.Status)
 	}
 	if err := json.NewDecoder(io.LimitReader(resp.Body, 64<<20)).Decode(answer); err != nil {
-		return fmt.Errorf("Cloud Controller at %s answered with something that is not the JSON expected: %w", n.url, err)
+		return fmt.Errorf("the Cloud Controller at %s answered with something that is not the JSON expected: %w", n.url, err)
 	}
 	return nil
 }
