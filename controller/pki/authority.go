@@ -94,7 +94,7 @@ func makeAuthority(certFile, keyFile string, now time.Time) (*authority, error) 
 }
 
 // issue writes a certificate and its key: for the controller with names, which
-// agents will check; for a cell without.
+// agents will check; for a cell or another client without.
 func (a *authority) issue(certFile, keyFile string, subject string, names []string, now time.Time) error {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

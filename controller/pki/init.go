@@ -25,6 +25,7 @@ type Cell struct {
 type Request struct {
 	Dir             string // absolute or relative; created with mode 0700
 	Cells           []Cell
+	Clients         []string // of the internal API that are no cells: an agent that is not ours
 	ControllerNames []string // host names and addresses that agents reach the controller by; the first goes to their files
 	Now             time.Time
 }
@@ -51,6 +52,16 @@ func CellKey(cell flows.CellID) string { return string(cell) + ".key" }
 
 // CellFile is an example of the configuration of the cell's agent.
 func CellFile(cell flows.CellID) string { return "weft-agent-" + string(cell) + ".yaml" }
+
+// clientSuffix ends the common name of a client that is no cell. A cell's has
+// no dot, so whoever holds such a certificate cannot act as one.
+const clientSuffix = ".client"
+
+// ClientCert and ClientKey are a client's files.
+func ClientCert(client string) string { return client + clientSuffix + ".crt" }
+
+// ClientKey is the client's private key.
+func ClientKey(client string) string { return client + clientSuffix + ".key" }
 
 // reserved are the names that a cell cannot have here: its files would be others'.
 var reserved = map[flows.CellID]bool{"ca": true, "controller": true}
@@ -87,6 +98,11 @@ func Init(req Request) ([]File, error) {
 			return write(path, cellFile(dir, cell, req.ControllerNames[0]), 0o644)
 		})
 	}
+	for _, client := range req.Clients {
+		b.missing(ClientCert(client), func(cert string) error {
+			return ca.issue(cert, filepath.Join(dir, ClientKey(client)), client+clientSuffix, nil, req.Now)
+		})
+	}
 	return b.files, b.err
 }
 
@@ -119,6 +135,10 @@ func (b *bundle) missing(name string, create func(path string) error) {
 // get into a certificate that lasts for years.
 var hostName = regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9.-]{0,251}[a-zA-Z0-9])?$`)
 
+// clientName leaves room for the suffix in a common name, which has at most 64
+// characters (RFC 5280).
+var clientName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9._-]{0,55}$`)
+
 func (r Request) validate() error {
 	var faults []error
 	if len(r.ControllerNames) == 0 {
@@ -127,6 +147,11 @@ func (r Request) validate() error {
 	for _, name := range r.ControllerNames {
 		if _, err := netip.ParseAddr(name); err != nil && !hostName.MatchString(name) {
 			faults = append(faults, fmt.Errorf("controller name %q: neither a host name nor an address", name))
+		}
+	}
+	for _, client := range r.Clients {
+		if !clientName.MatchString(client) {
+			faults = append(faults, fmt.Errorf("client %.80q: want 1 to 56 letters, digits, '.', '_' and '-', the first a letter or digit", client))
 		}
 	}
 	for _, cell := range r.Cells {

@@ -12,14 +12,16 @@ import (
 
 func initCommand() *cobra.Command {
 	var dir, cells string
-	var names []string
+	var names, clients []string
 	cmd := &cobra.Command{
 		Use:   "init --dir DIR --cells CELL[=UNDERLAY-IP],...",
 		Short: "Make certificates and configuration files for a controller and its cells",
 		Long: `init makes, in DIR, a certificate authority, the controller's certificate and
 configuration file, and for each cell a certificate (its common name is the cell's
-id) and an agent's configuration file. Run it again with more cells to add them: it
-never changes a file that is there.
+id) and an agent's configuration file. For each of --clients it makes a certificate
+with the common name NAME.client, which opens Cloud Foundry's internal API to an
+agent that is not ours, and lets nobody act as a cell. Run it again with more cells
+or clients to add them: it never changes a file that is there.
 
 Give each cell its own .crt, .key and ca.crt. ca.key signs cells: keep it off them.`,
 		Example: `  weft-controller init --dir /etc/weft --cells cell-1=192.0.2.1,cell-2=192.0.2.2 --controller-names controller.example,192.0.2.10
@@ -32,7 +34,7 @@ Give each cell its own .crt, .key and ca.crt. ca.key signs cells: keep it off th
 			if err != nil {
 				return fmt.Errorf("--cells: %w", err)
 			}
-			files, err := pki.Init(pki.Request{Dir: dir, Cells: list, ControllerNames: names, Now: time.Now()})
+			files, err := pki.Init(pki.Request{Dir: dir, Cells: list, Clients: clients, ControllerNames: names, Now: time.Now()})
 			if err != nil {
 				return fmt.Errorf("init: %w", err)
 			}
@@ -52,6 +54,7 @@ Give each cell its own .crt, .key and ca.crt. ca.key signs cells: keep it off th
 	cmd.Flags().StringVar(&cells, "cells", "", "cell ids, separated by commas, each with =UNDERLAY-IP if known")
 	cmd.Flags().StringSliceVar(&names, "controller-names", []string{"localhost", "127.0.0.1"},
 		"host names and addresses in the controller's certificate; agents are told the first")
+	cmd.Flags().StringSliceVar(&clients, "clients", nil, "names of clients of the internal API that are no cells")
 	_ = cmd.MarkFlagRequired("dir") // fails only for a flag that does not exist
 	return cmd
 }
