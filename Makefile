@@ -34,7 +34,7 @@ e2e: build ## run the end-to-end tests: three cells with real datapaths, in the 
 	bin/weft-testbed e2e
 
 check: deps ## static checks: gofmt, vet, staticcheck, go.mod, generated files, direction of imports
-	@unformatted=$$(gofmt -l api cellagent cni controller flows ovsdb testbed); \
+	@unformatted=$$(gofmt -l api cellagent cni controller flows ovsdb settings testbed); \
 		if [ -n "$$unformatted" ]; then echo "gofmt would change:" $$unformatted; exit 1; fi
 	go vet ./...
 	go tool staticcheck ./...
@@ -57,9 +57,11 @@ bench-datapath: build ## measure what the pipeline costs packets, against hand-w
 bench-api: build ## measure the policy API at 20,000 apps and 60,000 policies, on SQLite and MariaDB; ends with one line of figures
 	bin/weft-testbed bench-api --report docs/performance.md
 
-golden: deps ## rewrite what is generated: scenarios' flows and verdicts, docs/pipeline.md, docs/api.md
+golden: deps ## rewrite what is generated: scenarios' flows and verdicts, documents, example files, docs/api.md
 	go test -count=1 ./flows -update
 	go run ./flows/cmd/flowdump -doc
+	go run ./controller/cmd/weft-controller config doc docs/configuration.md controller/pki/weft-controller.yaml.tmpl
+	go run ./cellagent/cmd/weft-agent config doc docs/configuration.md controller/pki/weft-agent.yaml.tmpl
 	WEFT_GOLDEN=1 go test -count=1 ./api -run 'TestMessagesArePinned|TestReference'
 
 FUZZTIME ?= 30s

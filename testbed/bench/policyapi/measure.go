@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/weft-sdn/weft/testbed/mariadb"
 )
 
 // The size that is measured.
@@ -28,21 +30,17 @@ const (
 type Options struct {
 	Controller string // path of the weft-controller binary
 	Dir        string // an empty folder to work in
-	MySQL      string // database, such as mysql://root@localhost:3306/weft; it is empty. "": only SQLite is measured
 	Say        func(format string, args ...any)
 }
 
-// Measure runs everything: SQLite first, then MySQL if there is one.
+// Measure runs everything: first on SQLite, then on a MariaDB of its own.
 func Measure(ctx context.Context, o Options) (Result, error) {
 	r := Result{Apps: apps, Policies: policies}
 	if err := o.sqlite(ctx, &r); err != nil {
 		return r, fmt.Errorf("on SQLite: %w", err)
 	}
-	if o.MySQL == "" {
-		return r, nil
-	}
 	if err := o.mysql(ctx, &r); err != nil {
-		return r, fmt.Errorf("on MySQL: %w", err)
+		return r, fmt.Errorf("on MariaDB: %w", err)
 	}
 	return r, nil
 }
@@ -82,7 +80,15 @@ func (o Options) sqlite(ctx context.Context, r *Result) (err error) {
 }
 
 func (o Options) mysql(ctx context.Context, r *Result) (err error) {
-	c, err := o.start(ctx, "mysql", o.MySQL)
+	server, err := mariadb.Start()
+	if err != nil {
+		return err
+	}
+	defer server.Remove()
+	if err := server.Exec("", "CREATE DATABASE weft"); err != nil {
+		return err
+	}
+	c, err := o.start(ctx, "mysql", server.TCP("weft"))
 	if err != nil {
 		return err
 	}
@@ -90,9 +96,9 @@ func (o Options) mysql(ctx context.Context, r *Result) (err error) {
 	if r.LoadMySQLPerSecond, err = c.load(ctx); err != nil {
 		return err
 	}
-	o.Say("mysql: loaded %d policies, %.0f a second", policies, r.LoadMySQLPerSecond)
+	o.Say("mariadb: loaded %d policies, %.0f a second", policies, r.LoadMySQLPerSecond)
 	r.CreateMySQL, err = c.creates(ctx)
-	o.Say("mysql: create %s", r.CreateMySQL)
+	o.Say("mariadb: create %s", r.CreateMySQL)
 	return err
 }
 

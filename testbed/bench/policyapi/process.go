@@ -45,7 +45,6 @@ func (o Options) start(ctx context.Context, name, database string) (*controller,
 	c.cmd = exec.CommandContext(ctx, o.Controller, "--config", filepath.Join(dir, "weft-controller.yaml"), "--database", database,
 		"--listen", "127.0.0.1:0", "--internal-listen", "127.0.0.1:0")
 	c.cmd.Stderr = log
-	c.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := c.cmd.Start(); err != nil {
 		return nil, errors.Join(err, log.Close())
 	}

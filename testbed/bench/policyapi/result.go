@@ -18,7 +18,7 @@ type Result struct {
 	ListBytes          int
 	Filter             Spread  // the policies of one app
 	PeakMiB            float64 // the controller's memory at any moment of these
-	LoadMySQLPerSecond float64 // 0: there was no MySQL
+	LoadMySQLPerSecond float64 // the same on MariaDB
 	CreateMySQL        Spread
 }
 
