@@ -17,6 +17,7 @@ type Event interface{ event() }
 type Change struct {
 	Revision api.Revision
 	At       time.Time // when it was written; grows with Revision
+	By       string    // who wanted it
 	Events   []Event   // of the kinds down to Marks
 }
 

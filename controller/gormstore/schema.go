@@ -143,16 +143,17 @@ func (m migration) step(d dialect) *gormigrate.Migration {
 	}}
 }
 
-// migrate brings the schema up to date. It returns the steps that it took.
-func migrate(db *gorm.DB, d dialect) (taken []string, err error) {
+// migrate brings the schema up to date. It returns its last step before; "" if
+// there was none.
+func migrate(db *gorm.DB, d dialect) (from string, err error) {
 	had, err := history(db)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
 	steps := make([]*gormigrate.Migration, 0, len(migrations))
 	for _, m := range migrations {
-		if !had[m.id] {
-			taken = append(taken, m.id)
+		if had[m.id] {
+			from = m.id
 		}
 		steps = append(steps, m.step(d))
 	}
@@ -162,12 +163,12 @@ func migrate(db *gorm.DB, d dialect) (taken []string, err error) {
 	options.ValidateUnknownMigrations = true
 	err = gormigrate.New(db, &options, steps).Migrate()
 	if errors.Is(err, gormigrate.ErrUnknownPastMigration) {
-		return nil, errNewer
+		return "", errNewer
 	}
 	if err != nil {
-		return nil, fmt.Errorf("migrating the schema: %w", err)
+		return "", fmt.Errorf("migrating the schema: %w", err)
 	}
-	return taken, nil
+	return from, nil
 }
 
 var errNewer = fmt.Errorf("a newer weft-controller wrote it (its schema has steps after %s): run that version, or restore a backup from before the upgrade",

@@ -40,11 +40,13 @@ func (s *Store) openSQLite(path string) error {
 
 // dataSource is the driver's name for a file, whatever characters its path has.
 func dataSource(path string) string {
-	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + url.Values{
+	return fileURL(path) + "?" + url.Values{
 		"_pragma": {"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)"},
 		"_txlock": {"immediate"}, // a transaction that reads first and writes then would fail at once when busy
 	}.Encode()
 }
+
+func fileURL(path string) string { return "file:" + (&url.URL{Path: path}).EscapedPath() }
 
 // claim takes the file lock that keeps a second controller from the database
 // at path: it would never hear of this one's writes. The kernel frees it with

@@ -33,11 +33,11 @@ type Options struct {
 type Store struct {
 	Options
 	dialect
-	db    *gorm.DB
-	lock  *os.File      // of SQLite: held while this process uses the file
-	turn  chan struct{} // a token: whose turn it is to write
-	full  int           // group ids 1 to full are taken: no free one is looked for there. For who has the turn
-	taken []string      // the steps of the schema that Open took
+	db   *gorm.DB
+	lock *os.File      // of SQLite: held while this process uses the file
+	turn chan struct{} // a token: whose turn it is to write
+	full int           // group ids 1 to full are taken: no free one is looked for there. For who has the turn
+	from string        // the schema's last step when it was opened; "": it was empty
 }
 
 // Open opens the database that dsn names (see ParseDSN), migrating it as
@@ -73,13 +73,14 @@ func (s *Store) open(ctx context.Context, source Source) error {
 		return err
 	}
 	return s.exclusively(ctx, s.db, func(tx *gorm.DB) error {
-		s.taken, err = migrate(tx, s.dialect)
+		s.from, err = migrate(tx, s.dialect)
 		return err
 	})
 }
 
-// Taken returns the steps of the schema that were missing, and that Open took.
-func (s *Store) Taken() []string { return s.taken }
+// Migrated returns the last step of the schema before Open brought it up to
+// date, "" if the database was empty, and the last one now.
+func (s *Store) Migrated() (from, to string) { return s.from, migrations[len(migrations)-1].id }
 
 // Shared reports whether other processes write to the database, too.
 func (s *Store) Shared() bool { return s.shared }

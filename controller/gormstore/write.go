@@ -149,7 +149,7 @@ func (s *Store) Changes(ctx context.Context, after api.Revision) ([]controller.C
 	}
 	changes := make([]controller.Change, 0, len(rows))
 	for _, row := range rows {
-		change := controller.Change{Revision: api.Revision(row.Revision), At: time.UnixMilli(row.At)}
+		change := controller.Change{Revision: api.Revision(row.Revision), At: time.UnixMilli(row.At), By: row.By}
 		if did, err := decodeBody(row.Body); err != nil {
 			s.Log.Error("skipped a broken row of the change log", "revision", row.Revision, "error", err)
 		} else if change.Events, err = did.events(row); err != nil {
