@@ -62,7 +62,7 @@ golden: deps ## rewrite what is generated: scenarios' flows and verdicts, docume
 	go run ./flows/cmd/flowdump -doc
 	go run ./controller/cmd/weft-controller config doc docs/configuration.md controller/pki/weft-controller.yaml.tmpl
 	go run ./cellagent/cmd/weft-agent config doc docs/configuration.md controller/pki/weft-agent.yaml.tmpl
-	WEFT_GOLDEN=1 go test -count=1 ./api -run 'TestMessagesArePinned|TestReference'
+	WEFT_GOLDEN=1 go test -count=1 ./api ./api/cmd/weft -run 'TestMessagesArePinned|TestReference'
 
 FUZZTIME ?= 30s
 fuzz: deps ## fuzz every parser and handler for FUZZTIME (30s) each

@@ -83,16 +83,14 @@ It prints one line for each change: + added, ~ description updated, - removed.
 // errDifferent makes weft diff's exit status 1, and prints nothing.
 var errDifferent = errors.New("the set differs from the file")
 
-// errTrouble makes weft diff's exit status 2.
-type errTrouble struct{ error }
-
-func (e errTrouble) Unwrap() error { return e.error }
+// diffName is the command whose failures have exit status 2.
+const diffName = "diff"
 
 // newDiff returns weft diff.
 func newDiff(c *cli) *cobra.Command {
 	a := &apply{cli: c, dryRun: true}
 	cmd := &cobra.Command{
-		Use:   "diff -f FILE",
+		Use:   diffName + " -f FILE",
 		Short: "Show what weft apply would change",
 		Long: `Print what weft apply would change, with the same lines, and change nothing.
 
@@ -107,7 +105,7 @@ one, 2 if it could not be found out.
 			change, err := a.run(cmd.Context(), cmd.InOrStdin(), cmd.OutOrStdout())
 			switch {
 			case err != nil:
-				return errTrouble{err}
+				return err
 			case len(change.Added)+len(change.Updated)+len(change.Removed) > 0:
 				return errDifferent
 			}
@@ -115,7 +113,6 @@ one, 2 if it could not be found out.
 		},
 	}
 	a.register(cmd)
-	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return errTrouble{err} })
 	return cmd
 }
 

@@ -17,7 +17,7 @@ func run() int {
 	defer stop()
 	cli := &cli{}
 	root := newRoot(cli)
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
 	if errors.Is(err, errDifferent) {
 		return 1
 	}
@@ -26,7 +26,7 @@ func run() int {
 		if next := cli.nextStep(err); next != "" {
 			fmt.Fprintln(os.Stderr, "  "+next)
 		}
-		if errors.As(err, new(errTrouble)) {
+		if cmd.Name() == diffName { // whose 1 means something else
 			return 2
 		}
 		return 1

@@ -12,8 +12,8 @@ import (
 func newWatch(c *cli) *cobra.Command {
 	return &cobra.Command{
 		Use:   "watch",
-		Short: "Show changes as they happen",
-		Long: `Show each change from now on, one line for each thing that it changed, as weft
+		Short: "Show changes of policies as they happen",
+		Long: `Show each change of policies from now on, one line for each policy, as weft
 audit shows it, until you stop it. With -o json, one document on a line for each
 change. It ends with an error when the controller goes away: weft audit has what
 happened meanwhile.`,
