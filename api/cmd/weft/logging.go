@@ -43,12 +43,25 @@ func newLogging(c *cli) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			known, err := c.names()
+			if err != nil {
+				return err
+			}
+			if len(args) == 2 {
+				if err := known.mustResolve(cmd.Context(), args[0]); err != nil {
+					return err
+				}
+				args[0] = known.id(args[0])
+			}
 			if len(args) == 2 || all != "" {
 				if logging, err = switchLogging(cmd.Context(), client, logging, args, all); err != nil {
 					return err
 				}
 			}
-			return c.print(cmd.OutOrStdout(), logging, func() error { return sayLogging(cmd, logging) })
+			return c.print(cmd.OutOrStdout(), logging, func() error {
+				_ = known.learn(cmd.Context(), logging.Apps) // GUIDs do where names are not to be had
+				return sayLogging(cmd, logging, known)
+			})
 		},
 		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 			if len(args) == 1 {
@@ -94,10 +107,10 @@ func switchLogging(ctx context.Context, client *api.Client, logging api.Logging,
 	return client.SetLogging(ctx, logging)
 }
 
-func sayLogging(cmd *cobra.Command, logging api.Logging) error {
+func sayLogging(cmd *cobra.Command, logging api.Logging, known *names) error {
 	apps := make([]string, len(logging.Apps))
 	for i, app := range logging.Apps {
-		apps[i] = safe(app)
+		apps[i] = safe(known.name(app))
 	}
 	out, list := cmd.OutOrStdout(), strings.Join(apps, ", ")
 	var err error
