@@ -202,6 +202,23 @@ func TestSecurityGroups(t *testing.T) {
 	if err != nil || fmt.Sprint(groups) != want {
 		t.Errorf("got %v, %v\nwant %s", groups, err, want)
 	}
+	for answer, want := range map[string]string{
+		`{}`:                            "the answer is no list",
+		`{"resources":null}`:            "the answer is no list",
+		`{"resources":[{"guid":"g1"}]}`: `security group "g1" ("") has no GUID or no rules`,
+		`{"resources":[{"rules":[]}]}`:  `security group "" ("") has no GUID or no rules`,
+		`{"resources":[{"guid":7}]}`:    "an object is not what it should be",
+		`{"resources":[],"pagination":{"total_results":1}}`: "it had 0, and should have [1]",
+	} {
+		cf.CC.Answer("/v3/security_groups", answer)
+		if groups, err := cc.SecurityGroups(t.Context()); api.KindOf(err) != api.ErrUnavailable || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, %v", answer, groups, err)
+		}
+	}
+	cf.CC.Answer("/v3/security_groups", `{"resources":[]}`)
+	if groups, err := cc.SecurityGroups(t.Context()); err != nil || len(groups) != 0 {
+		t.Errorf("none: %v, %v", groups, err)
+	}
 	cf.WithoutLatestUpdate()
 	if at, err := cc.LatestSecurityGroupUpdate(t.Context()); err != nil || at != "" {
 		t.Errorf("without the path: %q, %v", at, err)

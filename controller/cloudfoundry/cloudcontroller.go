@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 
 	"github.com/weft-sdn/weft/api"
@@ -67,7 +68,8 @@ func missing(err error) bool {
 // page is one of a list, in the shape of version 3 or 2.
 type page struct {
 	Pagination struct {
-		Next *struct {
+		Total *int `json:"total_results"` // objects on all pages
+		Next  *struct {
 			Href string `json:"href"`
 		} `json:"next"`
 	} `json:"pagination"`
@@ -95,29 +97,40 @@ func (p page) next() (url.Values, error) {
 
 // list returns the objects of all pages.
 func list[T any](ctx context.Context, c *CloudController, path string, query url.Values) ([]T, error) {
-	var all []T
+	all, _, err := count[T](ctx, c, path, query)
+	return all, err
+}
+
+// count is list, and returns how many objects there are as each page says, if it does.
+func count[T any](ctx context.Context, c *CloudController, path string, query url.Values) (all []T, totals []int, err error) {
 	for range maxPages {
 		var p page
 		if err := c.ask(ctx, path, query, &p); err != nil {
-			return nil, err
+			return nil, nil, err
+		}
+		if p.Resources == nil {
+			return nil, nil, api.Unavailable("asking cloud controller: %s: the answer is no list", path)
+		}
+		if total := p.Pagination.Total; total != nil {
+			totals = append(totals, *total)
 		}
 		for _, text := range p.Resources {
 			var one T
 			if err := json.Unmarshal(text, &one); err != nil {
-				return nil, api.Unavailable("asking cloud controller: %s: an object is not what it should be", path)
+				return nil, nil, api.Unavailable("asking cloud controller: %s: an object is not what it should be", path)
 			}
 			all = append(all, one)
 		}
 		next, err := p.next()
 		if err != nil {
-			return nil, api.Unavailable("asking cloud controller: %s: %w", path, err)
+			return nil, nil, api.Unavailable("asking cloud controller: %s: %w", path, err)
 		}
 		if next == nil {
-			return all, nil
+			return all, totals, nil
 		}
 		query = next
 	}
-	return nil, api.Unavailable("asking cloud controller: %s: the list has more than %d pages", path, maxPages)
+	return nil, nil, api.Unavailable("asking cloud controller: %s: the list has more than %d pages", path, maxPages)
 }
 
 // LatestSecurityGroupUpdate returns Cloud Controller's own text for when a
@@ -148,9 +161,10 @@ func (g guids) list() []string {
 	return list
 }
 
-// SecurityGroups returns all that there are, without ids.
+// SecurityGroups returns all that there are, without ids. A list that changed
+// while it was read, so that a group may be missing, is an error.
 func (c *CloudController) SecurityGroups(ctx context.Context) ([]api.SecurityGroup, error) {
-	found, err := list[struct {
+	found, totals, err := count[struct {
 		GUID    string          `json:"guid"`
 		Name    string          `json:"name"`
 		Rules   json.RawMessage `json:"rules"`
@@ -166,8 +180,14 @@ func (c *CloudController) SecurityGroups(ctx context.Context) ([]api.SecurityGro
 	if err != nil {
 		return nil, err
 	}
+	if slices.ContainsFunc(totals, func(total int) bool { return total != len(found) }) {
+		return nil, api.Unavailable("asking cloud controller: the list of security groups is not complete, or changed meanwhile: it had %d, and should have %v", len(found), totals)
+	}
 	groups := make([]api.SecurityGroup, len(found))
 	for i, g := range found {
+		if g.GUID == "" || g.Rules == nil {
+			return nil, api.Unavailable("asking cloud controller: security group %q (%q) has no GUID or no rules", g.GUID, g.Name)
+		}
 		groups[i] = api.SecurityGroup{
 			GUID: g.GUID, Name: g.Name, Rules: string(g.Rules), StagingDefault: g.Enabled.Staging, RunningDefault: g.Enabled.Running,
 			StagingSpaces: g.Relationships.Staging.list(), RunningSpaces: g.Relationships.Running.list(),

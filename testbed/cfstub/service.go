@@ -3,6 +3,7 @@ package cfstub
 import (
 	"crypto/tls"
 	"encoding/json"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -24,6 +25,7 @@ type Service struct {
 	server *httptest.Server // nil while it refuses connections
 	ending chan struct{}    // closed when server ends
 	status int
+	fixed  map[string]string // answers by path
 	delay  time.Duration
 	calls  map[string]int
 }
@@ -34,7 +36,7 @@ func (s *Service) start(path string, handler http.Handler, config *tls.Config) e
 	if err != nil {
 		return err
 	}
-	s.handler, s.tls, s.calls = handler, config, map[string]int{}
+	s.handler, s.tls, s.calls, s.fixed = handler, config, map[string]int{}, map[string]string{}
 	s.address = listener.Addr().String()
 	s.serve(listener)
 	s.URL = s.server.URL + path
@@ -61,7 +63,7 @@ func (s *Service) serve(listener net.Listener) {
 func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	s.calls[r.URL.Path]++
-	delay, status, ending := s.delay, s.status, s.ending
+	delay, status, fixed, ending := s.delay, s.status, s.fixed[r.URL.Path], s.ending
 	s.mu.Unlock()
 	select {
 	case <-time.After(delay):
@@ -74,7 +76,18 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "cfstub was told to fail", status)
 		return
 	}
+	if fixed != "" {
+		_, _ = io.WriteString(w, fixed) // fails only if the caller is gone
+		return
+	}
 	s.handler.ServeHTTP(w, r)
+}
+
+// Answer makes it answer each request for the path with the text; "" ends that.
+func (s *Service) Answer(path, text string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fixed[path] = text
 }
 
 // Fail makes it answer every request with the status; 0 ends that.
