@@ -139,7 +139,11 @@ func (c *CloudController) spacesOf(ctx context.Context, apps []flows.AppID) (map
 	}
 	var mu sync.Mutex
 	spaces := map[string]string{}
-	err := inChunks(ctx, slices.Sorted(maps.Keys(wanted)), func(ctx context.Context, guids []string) error {
+	asked := slices.Sorted(maps.Keys(wanted))
+	if len(asked) == 0 {
+		asked = []string{""} // as upstream: who cannot be asked is an error also where the answer is known
+	}
+	err := inChunks(ctx, asked, func(ctx context.Context, guids []string) error {
 		found, err := list[struct {
 			GUID  string `json:"guid"`
 			Links struct {
