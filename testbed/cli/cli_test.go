@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -41,46 +42,70 @@ func run(m *testing.M) int {
 }
 
 // TestScripts runs testdata/*.txtar, each against a controller of its own that
-// WEFT_API and WEFT_TOKEN_FILE lead to.
+// $URL leads to. WEFT_API says so too, and WEFT_TOKEN_FILE is its token, unless
+// the script's name asks for another way to authenticate.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata",
 		UpdateScripts:       os.Getenv("WEFT_GOLDEN") != "",
 		RequireExplicitExec: true,
 		Setup: func(env *testscript.Env) error {
-			s, tokenFile, err := start(filepath.Join(env.WorkDir, "controller"))
+			config, err := install(filepath.Join(env.WorkDir, "controller"))
+			if err != nil {
+				return err
+			}
+			scheme := "http://"
+			switch strings.TrimPrefix(filepath.Base(env.WorkDir), "script-") {
+			case "uaa":
+				err = withUAA(env, &config)
+			case "certificates":
+				scheme, err = "https://", withCertificates(env, &config)
+			default:
+				env.Setenv("WEFT_TOKEN_FILE", config.Auth.TokenFile)
+			}
+			if err != nil {
+				return err
+			}
+			s, err := server.Start(context.Background(), config, slog.New(slog.DiscardHandler))
 			if err != nil {
 				return err
 			}
 			env.Defer(func() { _ = s.Stop() })
+			env.Setenv("URL", scheme+s.External.String())
+			if config.Auth.Mode == server.AuthToken {
+				env.Setenv("WEFT_API", scheme+s.External.String())
+			}
 			env.Setenv("PATH", bin+string(os.PathListSeparator)+env.Getenv("PATH"))
-			env.Setenv("WEFT_API", "http://"+s.External.String())
-			env.Setenv("WEFT_TOKEN_FILE", tokenFile)
+			env.Setenv("XDG_CONFIG_HOME", filepath.Join(env.WorkDir, "config"))
 			return nil
 		},
 	})
 }
 
-// start runs a controller with all its files in dir.
-func start(dir string) (s *server.Server, tokenFile string, err error) {
-	if _, err := pki.Init(pki.Request{Dir: dir, ControllerNames: []string{"127.0.0.1"}, Now: time.Now()}); err != nil {
-		return nil, "", err
-	}
+// install makes the certificates of a controller, and a configuration that
+// keeps all its files in dir and listens on free ports.
+func install(dir string) (server.Config, error) {
 	config := server.Default()
+	if _, err := pki.Init(pki.Request{Dir: dir, ControllerNames: []string{"127.0.0.1"}, Now: time.Now()}); err != nil {
+		return config, err
+	}
 	config.Listen, config.InternalListen = "127.0.0.1:0", "127.0.0.1:0"
 	config.InternalTLS = api.KeyFiles{
-		Cert: filepath.Join(dir, "controller.crt"), Key: filepath.Join(dir, "controller.key"), CA: filepath.Join(dir, pki.AuthorityCert),
+		Cert: filepath.Join(dir, pki.ControllerCert), Key: filepath.Join(dir, pki.ControllerKey), CA: filepath.Join(dir, pki.AuthorityCert),
 	}
 	config.Database = "sqlite://" + filepath.Join(dir, "weft.db")
 	config.Auth.TokenFile = filepath.Join(dir, "token")
-	s, err = server.Start(context.Background(), config, slog.New(slog.DiscardHandler))
-	return s, config.Auth.TokenFile, err
+	return config, nil
 }
 
 // TestWatch: weft watch shows changes while they happen, ends well when
 // somebody stops it, and with an error when the controller goes away.
 func TestWatch(t *testing.T) {
-	s, tokenFile, err := start(filepath.Join(t.TempDir(), "controller"))
+	config, err := install(filepath.Join(t.TempDir(), "controller"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := server.Start(context.Background(), config, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,7 +115,7 @@ func TestWatch(t *testing.T) {
 	port := 1
 	// watch starts the command, and adds policies until it has shown one.
 	watch := func(format string) (command *exec.Cmd, line string) {
-		command = exec.CommandContext(t.Context(), filepath.Join(bin, "weft"), "watch", "--api", address, "--token-file", tokenFile, "-o", format)
+		command = exec.CommandContext(t.Context(), filepath.Join(bin, "weft"), "watch", "--api", address, "--token-file", config.Auth.TokenFile, "-o", format)
 		out, err := command.StdoutPipe()
 		if err != nil {
 			t.Fatal(err)

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -228,6 +229,8 @@ func (c *cli) nextStep(err error) string {
 		return "Nothing was changed."
 	case errors.Is(err, api.ErrOutdated):
 		return "Somebody else changed policies meanwhile: look at them (weft diff) and try again."
+	case errors.As(err, new(x509.UnknownAuthorityError)):
+		return "If that is the server you mean, trust its authority: weft login --ca-file FILE."
 	case errors.As(err, new(*fs.PathError)): // its errno is a net.Error, too
 		return ""
 	case errors.As(err, new(net.Error)): // nobody answered; who answers says what is wrong
