@@ -14,7 +14,7 @@ import (
 // app_changes leads to those of an app, changes_by to those of a caller. An
 // entry that cannot be read is listed and says so.
 func (s *Store) Audit(ctx context.Context, query api.AuditQuery) ([]api.AuditEntry, error) {
-	find := s.db.WithContext(ctx).Table("changes").Select("changes.*").Limit(query.Limit)
+	find := s.db.WithContext(ctx).Limit(query.Limit)
 	revision := "changes.revision"
 	if query.App != "" {
 		revision = "app_changes.revision"
@@ -26,8 +26,8 @@ func (s *Store) Audit(ctx context.Context, query api.AuditQuery) ([]api.AuditEnt
 	if query.Before != 0 {
 		find = find.Where(revision+" < ?", uint64(query.Before))
 	}
-	var rows []changeRow
-	if err := find.Order(revision + " DESC").Find(&rows).Error; err != nil {
+	rows, err := s.entries(find.Order(revision + " DESC"))
+	if err != nil {
 		return nil, classify(fmt.Errorf("reading the change log: %w", err))
 	}
 	entries := make([]api.AuditEntry, 0, len(rows))

@@ -215,6 +215,11 @@ func TestSecurityGroups(t *testing.T) {
 		if got := load(t, s).Events; !reflect.DeepEqual(got[0], want[0]) || len(got) != 2 {
 			t.Errorf("loaded %+v", got)
 		}
+		hand(t, db, "INSERT INTO security_groups VALUES (9, 'x', 'x', '', 0, 0, '{', '[]')")
+		set(public, dns)
+		if got := load(t, s); len(got.Faults) != 0 || len(got.Events) != 3 {
+			t.Errorf("after a broken row: %+v", got)
+		}
 		if _, err := s.Write(t.Context(), controller.SetSecurityGroups{Groups: []api.SecurityGroup{dns, dns}}); !errors.Is(err, api.ErrInvalid) {
 			t.Errorf("one given twice: %v", err)
 		}

@@ -43,7 +43,7 @@ func (s *Store) Load(ctx context.Context) (controller.Snapshot, error) {
 			{"SELECT id, source_group, destination_group, protocol, first_port, last_port, name, description, set_name, labels, creator, created FROM policies ORDER BY id", l.policy},
 			{"SELECT cell, subnet, vtep FROM leases ORDER BY cell", l.lease},
 			{"SELECT name, value FROM settings ORDER BY name", l.setting},
-			{"SELECT id, guid, name, rules, staging_default, running_default, staging_spaces, running_spaces FROM security_groups ORDER BY id", l.securityGroup},
+			{readSecurityGroups, l.securityGroup},
 		} {
 			if err := l.each(tx, part.query, part.row); err != nil {
 				return err

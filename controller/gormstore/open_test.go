@@ -187,6 +187,9 @@ func TestBrokenLogEntry(t *testing.T) {
 		do(t, s, controller.AddPolicies{Policies: []api.Policy{policy("cats", "dogs", 80)}})
 		do(t, s, controller.AddPolicies{Policies: []api.Policy{policy("cats", "dogs", 81)}})
 		hand(t, db, "UPDATE changes SET body = '{' WHERE revision = 1")
+		if db.server == nil {
+			hand(t, db, "UPDATE changes SET at = 'noon' WHERE revision = 2", "INSERT INTO changes VALUES ('x', 1, 'me', '{}')")
+		}
 		changes, err := s.Changes(t.Context(), 0)
 		if err != nil || len(changes) != 2 || len(changes[0].Events) != 0 || len(changes[1].Events) != 1 {
 			t.Errorf("changes %+v, %v", changes, err)

@@ -3,6 +3,7 @@ package gormstore
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 
@@ -12,18 +13,28 @@ import (
 	"github.com/weft-sdn/weft/controller"
 )
 
+// readSecurityGroups gives loading.securityGroup its columns.
+const readSecurityGroups = "SELECT id, guid, name, rules, staging_default, running_default, staging_spaces, running_spaces FROM security_groups ORDER BY id"
+
 // setSecurityGroups makes groups all that there are. A GUID that is known keeps
-// its id; the log gets only what is different.
+// its id; the log gets only what is different. Rows that a hand has broken go.
 func (w *write) setSecurityGroups(groups []api.SecurityGroup) error {
-	var rows []securityGroupRow
-	if err := w.tx.Find(&rows).Error; err != nil {
+	var stored loading
+	if err := stored.each(w.tx, readSecurityGroups, stored.securityGroup); err != nil {
 		return fmt.Errorf("reading security groups: %w", err)
 	}
-	had := make(map[string]securityGroupRow, len(rows))
+	had := make(map[string]api.SecurityGroup, len(stored.Events))
 	last := uint64(0)
-	for _, row := range rows {
-		had[row.GUID] = row
-		last = max(last, row.ID)
+	for _, ev := range stored.Events {
+		group := ev.(controller.SecurityGroupSet).Group
+		had[group.GUID] = group
+		last = max(last, group.ID)
+	}
+	broken := len(stored.Faults) > 0
+	if broken { // which are, no key tells: all are written anew
+		if err := w.tx.Where("1 = 1").Delete(&securityGroupRow{}).Error; err != nil {
+			return fmt.Errorf("removing broken security groups: %w", err)
+		}
 	}
 	var changed []securityGroupRow
 	seen := make(map[string]bool, len(groups))
@@ -32,23 +43,30 @@ func (w *write) setSecurityGroups(groups []api.SecurityGroup) error {
 			return api.Invalid("security group %q is given twice", g.GUID)
 		}
 		seen[g.GUID] = true
-		row, known := had[g.GUID]
-		if g.ID = row.ID; !known {
+		old, known := had[g.GUID]
+		if g.ID = old.ID; !known {
 			last++
 			g.ID = last
 		}
-		want, err := securityGroupColumns(g)
+		row, err := columnsOf(g)
 		if err != nil {
 			return err
 		}
-		if row != want {
-			changed = append(changed, want)
+		before, err := columnsOf(old)
+		if err != nil {
+			return err
+		}
+		if row == before && !broken {
+			continue
+		}
+		changed = append(changed, row)
+		if row != before {
 			w.did.SecurityGroups = append(w.did.SecurityGroups, g)
 		}
 	}
-	for _, row := range rows {
-		if !seen[row.GUID] {
-			w.did.NoSecurityGroups = append(w.did.NoSecurityGroups, row.GUID)
+	for _, guid := range slices.Sorted(maps.Keys(had)) {
+		if !seen[guid] {
+			w.did.NoSecurityGroups = append(w.did.NoSecurityGroups, guid)
 		}
 	}
 	for some := range slices.Chunk(w.did.NoSecurityGroups, batch) {
@@ -65,7 +83,7 @@ func (w *write) setSecurityGroups(groups []api.SecurityGroup) error {
 	return nil
 }
 
-func securityGroupColumns(g api.SecurityGroup) (securityGroupRow, error) {
+func columnsOf(g api.SecurityGroup) (securityGroupRow, error) {
 	row := securityGroupRow{
 		ID: g.ID, GUID: g.GUID, Name: g.Name, Rules: g.Rules, StagingDefault: g.StagingDefault, RunningDefault: g.RunningDefault,
 	}
