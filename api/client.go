@@ -158,11 +158,7 @@ func (c *Client) get(ctx context.Context, path string, answer any) error {
 }
 
 func (c *Client) write(ctx context.Context, path string, policies []PolicyBody, wait Wait) (Change, error) {
-	patience := ioTimeout
-	if wait.For != WaitNone {
-		patience += cmp.Or(wait.Timeout, DefaultWait)
-	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, wait.patience())
 	defer cancel()
 	var change Change
 	header, err := c.do(ctx, http.MethodPost, path+wait.query(), policiesRequest{policies}, &change)
@@ -173,6 +169,14 @@ func (c *Client) write(ctx context.Context, path string, policies []PolicyBody, 
 		change.Revision = revisionOf(header)
 	}
 	return change, nil
+}
+
+// patience is how long a write may take with the wait.
+func (w Wait) patience() time.Duration {
+	if w.For == WaitNone {
+		return ioTimeout
+	}
+	return ioTimeout + cmp.Or(w.Timeout, DefaultWait)
 }
 
 // query returns the query string of the wait, "" for none.

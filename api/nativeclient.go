@@ -74,6 +74,13 @@ func (c *Client) PolicyDetails(ctx context.Context, filter DetailFilter) ([]Poli
 	}
 }
 
+// Sets lists the policy sets by name.
+func (c *Client) Sets(ctx context.Context) ([]SetInfo, error) {
+	var list SetsList
+	err := c.get(ctx, Version+"/sets", &list)
+	return list.Sets, wrap("listing policy sets", err)
+}
+
 // SetOptions are the conditions of ApplySet.
 type SetOptions struct {
 	Prune  bool // remove what the set has and the request has not
@@ -87,10 +94,8 @@ type SetOptions struct {
 // ApplySet makes the policies of the set those of the request, all of them or
 // none, and returns what that changed.
 func (c *Client) ApplySet(ctx context.Context, name string, set PolicySet, options SetOptions) (PolicySetChange, error) {
-	patience := ioTimeout
 	q := url.Values{}
-	if options.Wait.For != WaitNone && !options.DryRun {
-		patience += cmp.Or(options.Wait.Timeout, DefaultWait)
+	if !options.DryRun {
 		q, _ = url.ParseQuery(strings.TrimPrefix(options.Wait.query(), "?")) // it has just been encoded
 	}
 	if options.Prune {
@@ -103,7 +108,7 @@ func (c *Client) ApplySet(ctx context.Context, name string, set PolicySet, optio
 	if options.IfRevision != 0 {
 		header.Set("If-Match", strconv.Quote(strconv.FormatUint(uint64(options.IfRevision), 10)))
 	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, options.Wait.patience())
 	defer cancel()
 	set.Policies = notNil(set.Policies)
 	var change PolicySetChange

@@ -196,3 +196,25 @@ func stateText(g api.Group) string {
 	}
 	return g.State + " until " + g.Until.UTC().Format(time.RFC3339)
 }
+
+// newSets returns weft sets.
+func newSets(c *cli) *cobra.Command {
+	l := listing[api.SetInfo]{
+		headers: []string{"SET", "POLICIES"},
+		fetch:   func(ctx context.Context, client *api.Client) ([]api.SetInfo, error) { return client.Sets(ctx) },
+		row:     func(s api.SetInfo) []string { return []string{s.Name, strconv.Itoa(s.Policies)} },
+		wrap: func(list []api.SetInfo) any {
+			return struct {
+				Sets []api.SetInfo `json:"sets"`
+			}{list}
+		},
+		none: "No policy is in a set. weft apply -f FILE makes one.",
+	}
+	return &cobra.Command{
+		Use:     "sets",
+		Short:   "Show the policy sets that weft apply made",
+		Example: "  weft sets\n  weft policies --set shop",
+		Args:    cobra.NoArgs,
+		RunE:    l.run(c),
+	}
+}

@@ -88,7 +88,7 @@ func newRoot(c *cli) *cobra.Command {
 	root.AddCommand(
 		newLogin(c), newContext(c),
 		newAllow(c), newRemove(c), newPolicies(c),
-		newApply(c), newDiff(c), newWhoCanReach(c), newAudit(c), newWatch(c),
+		newApply(c), newDiff(c), newSets(c), newWhoCanReach(c), newAudit(c), newWatch(c),
 		newCells(c), newEndpoints(c), newGroups(c), newExplain(c), newLogging(c),
 	)
 	return root

@@ -44,7 +44,7 @@ All answer what they are sent on tcp/8080 and udp/8080. Try:
   reach cats-1 dogs-1 8080                          no answer: no policy
   weft allow-access cats dogs --protocol tcp --port 8080 --wait
   reach cats-1 dogs-1 8080                          answers
-  weft cells; weft endpoints; weft groups; weft list-access
+  weft cells; weft endpoints; weft groups; weft policies
   cell 2 ovs-ofctl --names dump-flows br-weft       any command on a cell
   cell 2 ovs-vsctl show
   cell 2 weft-agent status --socket $WEFT_TESTBED/cell-2/agent.sock
