@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/weft-sdn/weft/flows"
+	"github.com/weft-sdn/weft/settings"
 )
 
 // Config is everything that an Agent has to be told. The yaml keys of
@@ -115,12 +116,12 @@ var (
 	logLevels  = map[string]bool{"debug": true, "info": true, "warn": true, "error": true}
 )
 
-// Validate reports all faults at once, each with its key, its value and what
-// the value must be.
+// Validate reports all faults at once, each a settings.Fault with its key, its
+// value and what the value must be. It opens no file.
 func (c Config) Validate() error {
 	var faults []error
 	fault := func(key string, value any, must string) {
-		faults = append(faults, fmt.Errorf("%s %q: %s", key, fmt.Sprint(value), must))
+		faults = append(faults, settings.Fault{Key: key, Value: fmt.Sprint(value), Must: must})
 	}
 	if !cellName.MatchString(c.Cell) {
 		fault("cell", c.Cell, "must be 1 to 63 characters of a-z, 0-9 and '-'")
@@ -173,7 +174,7 @@ func (c Config) validateHost(fault func(key string, value any, must string)) {
 	}
 	for _, s := range c.HostServices {
 		if !usable(s.Addr) || s.Port == 0 || (s.Protocol != flows.TCP && s.Protocol != flows.UDP) {
-			fault("host_services", fmt.Sprintf("%v %v:%d", s.Protocol, s.Addr, s.Port), `must be such as "tcp 169.254.0.3:8301"`)
+			fault("host_services", formatService(s), `must be such as "tcp 169.254.0.3:8301"`)
 		}
 	}
 	for _, p := range c.NoMasquerade {
@@ -223,4 +224,8 @@ func ParseService(text string) (flows.Service, error) {
 	}
 	at, err := netip.ParseAddrPort(strings.TrimSpace(address))
 	return flows.Service{Protocol: protocol, Addr: at.Addr(), Port: at.Port()}, err
+}
+
+func formatService(s flows.Service) string {
+	return fmt.Sprintf("%v %v", s.Protocol, netip.AddrPortFrom(s.Addr, s.Port))
 }

@@ -10,6 +10,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/weft-sdn/weft/api"
+	"github.com/weft-sdn/weft/flows"
 )
 
 func request(dir string, cells string) Request {
@@ -59,9 +62,35 @@ func TestInit(t *testing.T) {
 	if len(got) != 11 {
 		t.Errorf("%d files, want 11", len(got))
 	}
-	for _, want := range []string{"cell: cell-2\n", "underlay_ip: 192.0.2.2\n", "controller: https://weft.example:4003\n", "cert_file: \"" + dir + "/cell-2.crt\"\n"} {
+	for _, want := range []string{"cell: \"cell-2\"\n", "underlay_ip: 192.0.2.2\n", "controller: https://weft.example:4003\n", "cert_file: \"" + dir + "/cell-2.crt\"\n"} {
 		if !strings.Contains(got["weft-agent-cell-2.yaml"], want) {
 			t.Errorf("no %q in:\n%s", want, got["weft-agent-cell-2.yaml"])
+		}
+	}
+}
+
+// TestClients: a client that is no cell has a certificate that no cell can have.
+func TestClients(t *testing.T) {
+	dir := t.TempDir()
+	req := request(dir, "")
+	req.Clients = []string{"vxlan-policy-agent", "Other.1"}
+	if _, err := Init(req); err != nil {
+		t.Fatal(err)
+	}
+	files := contents(t, dir)
+	for _, client := range req.Clients {
+		cert, err := parseCertificate([]byte(files[ClientCert(client)]))
+		if err != nil || files[ClientKey(client)] == "" {
+			t.Fatalf("%s: %v", client, err)
+		}
+		if name := cert.Subject.CommonName; name != client+".client" || api.CheckCell(flows.CellID(name)) == nil {
+			t.Errorf("%s: its common name %q can be a cell's", client, name)
+		}
+	}
+	for _, bad := range []string{"", ".x", "../x", "a b", strings.Repeat("x", 57)} {
+		req.Clients = []string{bad}
+		if _, err := Init(req); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("client %q: want", bad)) {
+			t.Errorf("%q: %v", bad, err)
 		}
 	}
 }

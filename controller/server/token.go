@@ -21,20 +21,28 @@ const minTokenLength = 16
 // token reads the bearer token, or makes it at the first start. The file
 // appears complete or not at all, readable by its owner only.
 func token(path string, log *slog.Logger) (string, error) {
-	text, err := os.ReadFile(path)
+	token, err := readToken(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		if err := createToken(path); err != nil {
 			return "", fmt.Errorf("creating auth.token_file: %w", err)
 		}
 		log.Info("created the token for the external API", "token_file", path)
-		text, err = os.ReadFile(path)
+		token, err = readToken(path)
 	}
 	if err != nil {
-		return "", fmt.Errorf("reading auth.token_file: %w", err)
+		return "", fmt.Errorf("auth.token_file %s: %w", path, err)
+	}
+	return token, nil
+}
+
+func readToken(path string) (string, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return "", err
 	}
 	token := strings.TrimSpace(string(text))
 	if len(token) < minTokenLength {
-		return "", fmt.Errorf("auth.token_file %s: holds %d characters, fewer than %d: delete it, and a new one is made", path, len(token), minTokenLength)
+		return "", fmt.Errorf("holds %d characters, fewer than %d: delete it, and a new one is made", len(token), minTokenLength)
 	}
 	return token, nil
 }

@@ -26,7 +26,7 @@ is. What is gone already is no error.`,
 			if path == "" {
 				return errors.New("--config FILE is missing: it says which bridge and cell")
 			}
-			cfg, err := loadConfig(path)
+			cfg, _, err := loadConfig(cmd, path)
 			if err != nil {
 				return err
 			}

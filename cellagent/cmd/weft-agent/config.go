@@ -1,42 +1,35 @@
 package main
 
 import (
-	"errors"
-	"fmt"
-	"maps"
-	"slices"
+	"log/slog"
 
-	"github.com/knadh/koanf/parsers/yaml"
-	"github.com/knadh/koanf/providers/file"
-	"github.com/knadh/koanf/v2"
+	"github.com/spf13/cobra"
 
 	"github.com/weft-sdn/weft/cellagent"
+	"github.com/weft-sdn/weft/settings"
 )
 
-// loadConfig reads the YAML file over the defaults. Its error lists all
-// faults: keys that do not exist, values of the wrong type and what
-// cellagent.Config.Validate finds.
-func loadConfig(path string) (cellagent.Config, error) {
-	cfg := cellagent.DefaultConfig()
-	k := koanf.New(".")
-	if err := k.Load(file.Provider(path), yaml.Parser()); err != nil {
-		return cfg, fmt.Errorf("configuration %s: %w", path, err)
+// program is how this command is configured.
+var program = settings.Program{
+	Name: "weft-agent",
+	Fresh: func() settings.Configuration {
+		config := cellagent.DefaultConfig()
+		return &config
+	},
+}
+
+// loadConfig reads the file, the environment and the command's flags over the
+// defaults. Its error lists all faults, each with its place, key and value;
+// warnings are logged.
+func loadConfig(cmd *cobra.Command, path string) (cellagent.Config, *slog.Logger, error) {
+	config := cellagent.DefaultConfig()
+	warnings, err := settings.Load(program.Sources(cmd, path), &config)
+	if err != nil {
+		return config, nil, err
 	}
-	keys := settings(&cfg)
-	var faults []error
-	for _, key := range k.Keys() {
-		set, known := keys[key]
-		if !known {
-			faults = append(faults, fmt.Errorf("%s %q: no such key; keys are %q",
-				key, fmt.Sprint(k.Get(key)), slices.Sorted(maps.Keys(keys))))
-			continue
-		}
-		if err := set(k.Get(key)); err != nil {
-			faults = append(faults, fmt.Errorf("%s %w", key, err))
-		}
+	log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: config.Level()}))
+	for _, w := range warnings {
+		log.Warn("configuration", "warning", w)
 	}
-	if err := errors.Join(append(faults, cfg.Validate())...); err != nil {
-		return cfg, fmt.Errorf("configuration %s:\n%w", path, err)
-	}
-	return cfg, nil
+	return config, log, nil
 }

@@ -46,22 +46,12 @@ a start with nothing new changes no flow. SIGTERM leaves everything as it is.`,
     cert_file: /etc/weft/cell-1.crt
     key_file: /etc/weft/cell-1.key
     ca_file: /etc/weft/ca.crt
-  # defaults: ovsdb: unix:/run/openvswitch/db.sock, ovs_rundir: /var/run/openvswitch,
-  # ovs_ofctl: ovs-ofctl, bridge: br-weft, datapath: "" (or netdev: a cell alone, without
-  # tunnel), state_dir: /var/lib/weft/agent, subnet_file: /run/weft/subnet.json,
-  # socket: /run/weft/agent.sock, log_level: info, reconcile_interval: 30s
-  #
-  # what containers may use of this host, and how they leave it (defaults: nothing, and
-  # with the cell's address):
-  dns_servers: [169.254.0.2]                # port 53, tcp and udp
-  host_services: ["tcp 169.254.0.3:8301"]
-  no_masquerade: [10.0.0.0/8]               # sees the containers' own addresses
-  # new TCP connections per container and destination; rate_per_sec 0 (default): no limit
-  outbound_connections: {rate_per_sec: 100, burst: 1000, dry_run: false}
-  # defaults; file "": no log, "-": standard output. Denied: per container; udp: per cell
-  flow_log: {file: /var/log/weft/flows.log, denied_per_sec: 1, accepted_udp_per_sec: 100}
-  # defaults: resets and ICMP errors per second to whom is denied; more is dropped
-  answers: {per_container: 100, per_cell: 1000}
+  # every other key has a default; docs/configuration.md explains all of them, and
+  # an environment variable such as WEFT_AGENT_LOG_LEVEL goes before the file
+
+  # what is wrong with the file, and what counts in the end?
+  weft-agent config check --config /etc/weft/agent.yaml
+  weft-agent config show --config /etc/weft/agent.yaml
 
   # what is it doing, and is the switch in step?
   weft-agent status`,
@@ -72,16 +62,16 @@ a start with nothing new changes no flow. SIGTERM leaves everything as it is.`,
 			if path == "" {
 				return errors.New("--config FILE is missing; weft-agent --help shows a file to start from")
 			}
-			cfg, err := loadConfig(path)
+			cfg, log, err := loadConfig(cmd, path)
 			if err != nil {
 				return err
 			}
-			log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: cfg.Level()}))
 			slog.SetDefault(log) // for the database client, which has no logger of its own
 			return cellagent.Run(cmd.Context(), cfg, log)
 		},
 	}
-	root.Flags().StringVar(&path, "config", "", "YAML file; its keys are in the example above")
-	root.AddCommand(statusCommand(), cleanupCommand())
+	root.Flags().StringVar(&path, "config", "", "YAML file, such as the example above")
+	program.RegisterFlags(root)
+	root.AddCommand(statusCommand(), cleanupCommand(), program.Command())
 	return root
 }

@@ -9,87 +9,146 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rogpeppe/go-internal/testscript"
+
 	"github.com/weft-sdn/weft/api"
+	"github.com/weft-sdn/weft/controller/pki"
 	"github.com/weft-sdn/weft/controller/server"
+	"github.com/weft-sdn/weft/settings"
 )
 
-func configure(t *testing.T, text string, flags overrides) (server.Config, error) {
+// install makes a folder with the certificates that every configuration needs,
+// and returns a file with the text and these.
+func install(t *testing.T, text string) (path string) {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "weft-controller.yaml")
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+	dir := t.TempDir()
+	cells, err := pki.ParseCells("cell-1")
+	if err != nil {
 		t.Fatal(err)
 	}
-	return loadConfig(path, flags)
+	if _, err := pki.Init(pki.Request{Dir: dir, Cells: cells, ControllerNames: []string{"localhost"}, Now: time.Now()}); err != nil {
+		t.Fatal(err)
+	}
+	path = filepath.Join(dir, "test.yaml")
+	text = strings.ReplaceAll(text, "INTERNAL_TLS", "internal_tls: {cert_file: DIR/controller.crt, key_file: DIR/controller.key, ca_file: DIR/ca.crt}")
+	if err := os.WriteFile(path, []byte(strings.ReplaceAll(text, "DIR", dir)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
-// TestConfig: defaults, then the file, then flags.
+// configure loads a file as a start with these flags does.
+func configure(t *testing.T, path string, flags ...string) (server.Config, error) {
+	t.Helper()
+	cmd := command()
+	if err := cmd.ParseFlags(flags); err != nil {
+		t.Fatal(err)
+	}
+	config, _, err := loadConfig(cmd, path)
+	return config, err
+}
+
+// TestConfig: every key, from the file, over the defaults and under environment
+// and flags.
 func TestConfig(t *testing.T) {
-	got, err := configure(t, `
+	path := install(t, `
+INTERNAL_TLS
 listen: 192.0.2.1:80
+tls: {cert_file: DIR/controller.crt, key_file: DIR/controller.key}
 internal_listen: 192.0.2.1:81
-internal_tls: {cert_file: c, key_file: k, ca_file: a}
 database: sqlite:///tmp/x.db
-auth: {mode: token, token_file: /tmp/token}
+auth:
+  mode: uaa
+  token_file: /tmp/token
+  client_ca_file: DIR/ca.crt
+  uaa: {url: "https://uaa.example", client_id: us, client_secret: quiet, ca_file: DIR/ca.crt, verify: jwt}
+cloud_controller: {url: "http://127.0.0.1:8080", ca_file: DIR/ca.crt}
+max_policies_per_app_source: 7
+enable_space_developer_self_service: true
+tag_length: 1
+cleanup_interval: 10m
+allowed_cors_domains: ["*", "https://apps.example"]
 network: [10.1.0.0/16, 10.2.0.0/16]
 subnet_prefix_length: 25
+lease_expiry: 24h
 vni: 7
 vxlan_port: 4790
 log_level: debug
 deny_networks: [169.254.169.254/32, 10.1.0.0/16, 128.0.0.0/1]
 group_quarantine: 90s
-`, overrides{listen: "127.0.0.1:0", logLevel: "warn"})
-	want := server.Default()
-	want = server.Config{
-		MaxPoliciesPerAppSource: 150, TagLength: 2, CleanupInterval: time.Hour, LeaseExpiry: want.LeaseExpiry,
-		Listen: "127.0.0.1:0", InternalListen: "192.0.2.1:81", InternalTLS: api.KeyFiles{Cert: "c", Key: "k", CA: "a"},
-		Database: "sqlite:///tmp/x.db", Auth: server.Auth{Mode: "token", TokenFile: "/tmp/token", UAA: want.Auth.UAA},
+`)
+	dir := filepath.Dir(path)
+	cert, key, ca := filepath.Join(dir, "controller.crt"), filepath.Join(dir, "controller.key"), filepath.Join(dir, "ca.crt")
+	t.Setenv("WEFT_CONTROLLER_LOG_LEVEL", "error")
+	t.Setenv("WEFT_CONTROLLER_AUTH_UAA_CLIENT_ID", "them")
+	got, err := configure(t, path, "--listen", "127.0.0.1:0", "--log-level", "warn", "--token-file", "/tmp/other")
+	want := server.Config{
+		Listen: "127.0.0.1:0", TLS: server.KeyPair{Cert: cert, Key: key},
+		InternalListen: "192.0.2.1:81", InternalTLS: api.KeyFiles{Cert: cert, Key: key, CA: ca}, Database: "sqlite:///tmp/x.db",
+		Auth: server.Auth{
+			Mode: "uaa", TokenFile: "/tmp/other", ClientCA: ca,
+			UAA: server.UAA{URL: "https://uaa.example", ClientID: "them", ClientSecret: "quiet", CAFile: ca, Verify: "jwt"},
+		},
+		CloudController:         server.CloudController{URL: "http://127.0.0.1:8080", CAFile: ca},
+		MaxPoliciesPerAppSource: 7, EnableSpaceDeveloperSelfService: true, TagLength: 1, CleanupInterval: 10 * time.Minute,
+		AllowedCORSDomains: []string{"*", "https://apps.example"}, LeaseExpiry: 24 * time.Hour,
 		Networks: []string{"10.1.0.0/16", "10.2.0.0/16"}, SubnetPrefix: 25, VNI: 7, VXLANPort: 4790, LogLevel: "warn",
 		DenyNetworks: []string{"169.254.169.254/32", "10.1.0.0/16", "128.0.0.0/1"}, GroupQuarantine: 90 * time.Second,
 	}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v, %v\nwant %+v", got, err, want)
 	}
-	least, err := configure(t, "internal_tls: {cert_file: c, key_file: k, ca_file: a}", overrides{})
-	want = server.Default()
-	want.InternalTLS = api.KeyFiles{Cert: "c", Key: "k", CA: "a"}
-	if err != nil || !reflect.DeepEqual(least, want) {
-		t.Errorf("defaults: %+v, %v", least, err)
+	for i, value := 0, reflect.ValueOf(want); i < value.NumField(); i++ {
+		if value.Field(i).IsZero() {
+			t.Errorf("the test does not set %s", value.Type().Field(i).Name)
+		}
 	}
 }
 
-// TestConfigFaults: every fault at once, with key and value.
-func TestConfigFaults(t *testing.T) {
-	_, err := configure(t, `
-listen: 4002
-internal_tls: {cert_file: c, key_file: k, ca_file: a, colour: blue}
-network: 10.255.0.0/16
-vni: 1e1
-vxlan_port: "4789"
-auth: {mode: mtls}
-uaa: {url: x}
-deny_networks: [10.1.2.3/8, fd00::/8, 0.0.0.0/0]
-group_quarantine: -1s
-`, overrides{database: "postgres://x"})
-	if err == nil {
-		t.Fatal("accepted")
+// TestDefaults: a file needs to name only internal_tls.
+func TestDefaults(t *testing.T) {
+	path := install(t, "INTERNAL_TLS")
+	got, err := configure(t, path)
+	want := server.Default()
+	want.InternalTLS = got.InternalTLS
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v, %v", got, err)
 	}
-	for _, want := range []string{
-		"weft-controller.yaml", `listen "4002": must be text`, `internal_tls.colour "blue": no such key; keys are`, `network "10.255.0.0/16": must be a list`,
-		`vni "10": must be a whole number`, `vxlan_port "4789": must be a whole number`, `auth.client_ca_file ""`, `uaa.url "x": no such key`, `database "postgres://x"`,
-		`deny_networks "10.1.2.3/8": must be an IPv4 network`, `deny_networks "fd00::/8"`, `deny_networks "0.0.0.0/0": must be longer than /0`, `group_quarantine "-1s": must be 0s or longer`,
-	} {
-		if !strings.Contains(err.Error(), want) {
-			t.Errorf("no fault says %s; they are:\n%v", want, err)
-		}
+}
+
+// TestConfigCommand runs the scripts of testdata: bad files, and what config
+// check and config show say about them.
+func TestConfigCommand(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata",
+		Setup: func(env *testscript.Env) error {
+			cells, err := pki.ParseCells("cell-1")
+			if err != nil {
+				return err
+			}
+			_, err = pki.Init(pki.Request{Dir: env.WorkDir, Cells: cells, ControllerNames: []string{"localhost"}, Now: time.Now()})
+			return err
+		},
+	})
+}
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"weft-controller": main})
+}
+
+// TestGenerated: what is made of the keys is up to date; make golden does it.
+func TestGenerated(t *testing.T) {
+	config := server.Default()
+	const docs, example = "../../../docs/configuration.md", "../../pki/weft-controller.yaml.tmpl"
+	text, err := os.ReadFile(docs)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if _, err := configure(t, "group_quarantine: 5", overrides{}); err == nil || !strings.Contains(err.Error(), `group_quarantine "5": must be a duration with its unit`) {
-		t.Errorf("a duration without unit: %v", err)
+	if fresh, err := settings.Regenerate(string(text), program.Name, settings.Markdown(config.Keys())); err != nil || fresh != string(text) {
+		t.Errorf("%s is stale (%v): make golden", docs, err)
 	}
-	if _, err := configure(t, "listen: [", overrides{}); err == nil || !strings.Contains(err.Error(), "weft-controller.yaml") {
-		t.Errorf("not YAML: %v", err)
-	}
-	if _, err := loadConfig("/nowhere/x.yaml", overrides{}); err == nil || !strings.Contains(err.Error(), "/nowhere/x.yaml") {
-		t.Errorf("no file: %v", err)
+	if text, err := os.ReadFile(example); err != nil || string(text) != settings.Example(program.Name, config.Keys()) {
+		t.Errorf("%s is stale (%v): make golden", example, err)
 	}
 }
 
@@ -106,7 +165,7 @@ func TestInitMakesAValidConfig(t *testing.T) {
 	if !strings.Contains(out.String(), "made  "+dir+"/cell-1.crt") || !strings.Contains(out.String(), "Next: ") {
 		t.Errorf("output:\n%s", out.String())
 	}
-	config, err := loadConfig(filepath.Join(dir, "weft-controller.yaml"), overrides{})
+	config, err := configure(t, filepath.Join(dir, "weft-controller.yaml"))
 	if err != nil || config.InternalTLS.CA != filepath.Join(dir, "ca.crt") || config.Database != "sqlite://"+filepath.Join(dir, "weft.db") {
 		t.Errorf("%+v, %v", config, err)
 	}

@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"os/signal"
 	"syscall"
@@ -28,19 +27,26 @@ func main() {
 
 func command() *cobra.Command {
 	var path string
-	var flags overrides
 	root := &cobra.Command{
 		Use:   "weft-controller --config FILE",
 		Short: "Serve the policy API and tell the cells their flow tables",
 		Long: `weft-controller keeps policies, group ids and leases in its database, computes the
 flow table of every cell and streams it to the cell's agent. It may be stopped and
 started at any time: running traffic does not notice, and what the API has
-acknowledged is in the database.`,
+acknowledged is in the database.
+
+Each key of the file can be given as an environment variable, too, such as
+WEFT_CONTROLLER_AUTH_MODE for auth.mode, and as a flag, which goes before both.
+docs/configuration.md explains all keys.`,
 		Example: `  # make a certificate authority, certificates and configuration files
   weft-controller init --dir /etc/weft --cells cell-1,cell-2,cell-3 --controller-names controller.example
 
   # run
   weft-controller --config /etc/weft/weft-controller.yaml
+
+  # what is wrong with the file, and what counts in the end?
+  weft-controller config check --config /etc/weft/weft-controller.yaml
+  weft-controller config show --config /etc/weft/weft-controller.yaml
 
   # run on other ports, and see which in the log's line "ready"
   weft-controller --config /etc/weft/weft-controller.yaml --listen 127.0.0.1:0 --internal-listen 127.0.0.1:0`,
@@ -51,16 +57,16 @@ acknowledged is in the database.`,
 			if path == "" {
 				return errors.New("--config FILE is missing; weft-controller init --help shows how to make one")
 			}
-			config, err := loadConfig(path, flags)
+			config, log, err := loadConfig(cmd, path)
 			if err != nil {
 				return err
 			}
-			log := slog.New(slog.NewJSONHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: config.Level()}))
 			return server.Run(cmd.Context(), config, log)
 		},
 	}
 	root.Flags().StringVar(&path, "config", "", "YAML file; weft-controller init makes one that explains every key")
-	flags.register(root.Flags())
-	root.AddCommand(initCommand())
+	program.RegisterFlags(root)
+	root.SetGlobalNormalizationFunc(oldFlagNames)
+	root.AddCommand(initCommand(), program.Command())
 	return root
 }
