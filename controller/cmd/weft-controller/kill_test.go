@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/weft-sdn/weft/api"
+	"github.com/weft-sdn/weft/testbed/mariadb"
 )
 
 // build builds the real command once for a test.
@@ -38,10 +39,10 @@ type process struct {
 
 // launch starts the command with the files that its own init made in dir, and
 // returns when it says that it is ready.
-func launch(t *testing.T, binary, dir string) *process {
+func launch(t *testing.T, binary, dir string, flags ...string) *process {
 	t.Helper()
 	p := &process{ended: make(chan error, 1), logText: &strings.Builder{}}
-	p.cmd = exec.Command(binary, "--config", filepath.Join(dir, "weft-controller.yaml"), "--listen", "127.0.0.1:0", "--internal-listen", "127.0.0.1:0")
+	p.cmd = exec.Command(binary, append(flags, "--config", filepath.Join(dir, "weft-controller.yaml"), "--listen", "127.0.0.1:0", "--internal-listen", "127.0.0.1:0")...)
 	stderr, err := p.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -84,13 +85,14 @@ func (p *process) kill(t *testing.T) {
 	<-p.ended
 }
 
-// load writes until the controller is gone: policies of its own numbers, added
-// and half of them removed again.
+// load writes until its context ends, whatever fails: policies of its own
+// numbers, added and half of them removed again.
 type load struct {
 	mu      sync.Mutex
 	added   map[string]bool // acknowledged, and not asked to be removed since
 	removed map[string]bool // removal acknowledged
 	unknown map[string]bool // asked for, not acknowledged either way
+	rounds  int
 }
 
 func newLoad() *load {
@@ -98,21 +100,61 @@ func newLoad() *load {
 }
 
 func (l *load) worker(ctx context.Context, client *api.Client, name string) {
-	for i := 0; ; i++ {
+	for i := 0; ctx.Err() == nil; i++ {
 		source := fmt.Sprintf("%s-%d", name, i)
 		l.move(source, l.unknown)
 		if _, err := client.AddPolicies(ctx, one(source), api.Wait{}); err != nil {
-			return
+			time.Sleep(5 * time.Millisecond)
+			continue
 		}
 		l.move(source, l.added)
 		if i%2 == 1 {
 			continue
 		}
 		l.move(source, l.unknown)
-		if _, err := client.RemovePolicies(ctx, one(source), api.Wait{}); err != nil {
-			return
+		if _, err := client.RemovePolicies(ctx, one(source), api.Wait{}); err == nil {
+			l.move(source, l.removed)
 		}
-		l.move(source, l.removed)
+	}
+}
+
+// run writes from four workers while kill does its work at any moment of a write.
+func (l *load) run(t *testing.T, client *api.Client, kill func()) {
+	t.Helper()
+	l.rounds++
+	before := len(l.added) + len(l.removed)
+	ctx, stop := context.WithCancel(t.Context())
+	var all sync.WaitGroup
+	for w := range 4 {
+		all.Go(func() { l.worker(ctx, client, fmt.Sprintf("round%d-worker%d", l.rounds, w)) })
+	}
+	time.Sleep(300*time.Millisecond + rand.N(200*time.Millisecond))
+	kill()
+	stop()
+	all.Wait()
+	if len(l.added)+len(l.removed) == before {
+		t.Errorf("round %d: nothing was acknowledged", l.rounds)
+	}
+}
+
+// check finds what was acknowledged, and nothing that nobody asked for.
+func (l *load) check(t *testing.T, client *api.Client) {
+	t.Helper()
+	list, err := client.Policies(t.Context(), api.Filter{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	there := map[string]bool{}
+	for _, policy := range list.Policies {
+		there[policy.Source.ID] = true
+		if !l.added[policy.Source.ID] && !l.unknown[policy.Source.ID] {
+			t.Errorf("round %d: %s is there, and its removal was acknowledged: %v", l.rounds, policy.Source.ID, l.removed[policy.Source.ID])
+		}
+	}
+	for source := range l.added {
+		if !there[source] {
+			t.Errorf("round %d: %s was acknowledged and is gone", l.rounds, source)
+		}
 	}
 }
 
@@ -132,59 +174,76 @@ func one(source string) []api.PolicyBody {
 	}}
 }
 
-// TestNothingAcknowledgedIsLost: SIGKILL under write load, three times. After
-// each, what was acknowledged is so, and nothing is there that nobody asked for.
-func TestNothingAcknowledgedIsLost(t *testing.T) {
-	const rounds, workers = 3, 4
-	binary, dir := build(t), t.TempDir()
+// initialized is a built command and the folder that its init made.
+func initialized(t *testing.T) (binary, dir string) {
+	t.Helper()
+	binary, dir = build(t), t.TempDir()
 	if out, err := exec.Command(binary, "init", "--dir", dir, "--cells", "cell-1").CombinedOutput(); err != nil {
 		t.Fatalf("init: %v\n%s", err, out)
 	}
-	l := newLoad()
-	acknowledged := 0
-	for round := range rounds {
-		p := launch(t, binary, dir)
-		var all sync.WaitGroup
-		for w := range workers {
-			all.Go(func() { l.worker(t.Context(), p.client, fmt.Sprintf("round%d-worker%d", round, w)) })
-		}
-		time.Sleep(300*time.Millisecond + rand.N(200*time.Millisecond)) // at any moment of a write
-		p.kill(t)
-		all.Wait()
+	return binary, dir
+}
 
+// TestNothingAcknowledgedIsLost: SIGKILL under write load, three times. After
+// each, what was acknowledged is so, and nothing is there that nobody asked for.
+func TestNothingAcknowledgedIsLost(t *testing.T) {
+	binary, dir := initialized(t)
+	l := newLoad()
+	for range 3 {
+		p := launch(t, binary, dir)
+		l.run(t, p.client, func() { p.kill(t) })
 		p = launch(t, binary, dir)
-		list, err := p.client.Policies(t.Context(), api.Filter{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		there := map[string]bool{}
-		for _, policy := range list.Policies {
-			there[policy.Source.ID] = true
-			if !l.added[policy.Source.ID] && !l.unknown[policy.Source.ID] {
-				t.Errorf("round %d: %s is there, and its removal was acknowledged: %v", round, policy.Source.ID, l.removed[policy.Source.ID])
-			}
-		}
-		for source := range l.added {
-			if !there[source] {
-				t.Errorf("round %d: %s was acknowledged and is gone", round, source)
-			}
-		}
-		if n := len(l.added) + len(l.removed); n <= acknowledged {
-			t.Errorf("round %d: nothing was acknowledged", round)
-		} else {
-			acknowledged = n
-		}
+		l.check(t, p.client)
 		p.kill(t)
 	}
-	t.Logf("%d kills, %d policies acknowledged, %d in doubt, none lost", rounds*2, acknowledged, len(l.unknown))
+	t.Logf("%d kills, %d policies acknowledged, %d in doubt, none lost", 2*l.rounds, len(l.added)+len(l.removed), len(l.unknown))
+}
+
+// TestNothingAcknowledgedIsLostWithTheServer: the same with MariaDB, of the
+// controller, of the database server, and of both. A controller whose server
+// comes back goes on by itself.
+func TestNothingAcknowledgedIsLostWithTheServer(t *testing.T) {
+	binary, dir := initialized(t)
+	server, err := mariadb.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Remove)
+	if err := server.Exec("", "CREATE DATABASE weft"); err != nil {
+		t.Fatal(err)
+	}
+	start := func() *process { return launch(t, binary, dir, "--database", server.TCP("weft")) }
+	serve := func() {
+		if err := server.Run(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l := newLoad()
+	p := start()
+	for name, kill := range map[string]func(){
+		"controller": func() { p.kill(t) },
+		"server":     func() { server.Kill(); time.Sleep(50 * time.Millisecond); serve() },
+		"both":       func() { server.Kill(); p.kill(t); serve() },
+	} {
+		l.run(t, p.client, kill)
+		if name == "server" {
+			l.run(t, p.client, func() {}) // without a restart
+			l.check(t, p.client)
+			p.kill(t)
+		}
+		p = start()
+		l.check(t, p.client)
+	}
+	p.kill(t)
+	if strings.Contains(p.logText.String(), mariadb.Password) {
+		t.Error("the log holds the database's password")
+	}
+	t.Logf("%d policies acknowledged, %d in doubt, none lost", len(l.added)+len(l.removed), len(l.unknown))
 }
 
 // TestSIGTERM: a graceful end with status 0, and a database without leftovers.
 func TestSIGTERM(t *testing.T) {
-	binary, dir := build(t), t.TempDir()
-	if out, err := exec.Command(binary, "init", "--dir", dir, "--cells", "cell-1").CombinedOutput(); err != nil {
-		t.Fatalf("init: %v\n%s", err, out)
-	}
+	binary, dir := initialized(t)
 	p := launch(t, binary, dir)
 	if _, err := p.client.AddPolicies(t.Context(), one("cats"), api.Wait{}); err != nil {
 		t.Fatal(err)

@@ -68,5 +68,6 @@ docs/configuration.md explains all keys.`,
 	program.RegisterFlags(root)
 	root.SetGlobalNormalizationFunc(oldFlagNames)
 	root.AddCommand(initCommand(), program.Command())
+	root.AddCommand(databaseCommands()...)
 	return root
 }
