@@ -45,19 +45,48 @@ type tokenAuth struct {
 	valid bool
 }
 
-// Authenticate checks the Authorization header. As upstream it strips "Bearer "
-// or "bearer " and takes anything else as the token itself.
-func (a tokenAuth) Authenticate(r *http.Request) (Caller, error) {
+// BearerToken returns the token that a request shows. As upstream it strips
+// "Bearer " or "bearer " and takes anything else as the token itself.
+func BearerToken(r *http.Request) (string, error) {
 	header := r.Header.Get("Authorization")
 	if header == "" {
-		return Caller{}, Unauthorized("missing authorization header")
+		return "", Unauthorized("missing authorization header")
 	}
-	given := strings.TrimPrefix(strings.TrimPrefix(header, "Bearer "), "bearer ")
+	return strings.TrimPrefix(strings.TrimPrefix(header, "Bearer "), "bearer "), nil
+}
+
+// Authenticate checks the Authorization header.
+func (a tokenAuth) Authenticate(r *http.Request) (Caller, error) {
+	given, err := BearerToken(r)
+	if err != nil {
+		return Caller{}, err
+	}
 	sum := sha256.Sum256([]byte(given))
 	if subtle.ConstantTimeCompare(sum[:], a.sum[:]) != 1 || !a.valid {
 		return Caller{}, Unauthorized("failed to verify token: it is not this controller's token")
 	}
 	return Caller{Name: "token", Scopes: []string{ScopeAdmin}}, nil
+}
+
+// CertificateAuth accepts callers that show a certificate of the CA in
+// ExternalTLS. The certificate's common name is the caller's name, and its id on
+// the platform if it has one there; each organizational unit is a scope, such as
+// network.admin.
+func CertificateAuth() Authenticator { return certificateAuth{} }
+
+type certificateAuth struct{}
+
+// Authenticate looks at the connection that the request came by: the handshake
+// has verified its certificate.
+func (certificateAuth) Authenticate(r *http.Request) (Caller, error) {
+	if r.TLS == nil || len(r.TLS.VerifiedChains) == 0 {
+		return Caller{}, Unauthorized("missing client certificate")
+	}
+	subject := r.TLS.VerifiedChains[0][0].Subject
+	if subject.CommonName == "" {
+		return Caller{}, Unauthorized("the client certificate has no common name")
+	}
+	return Caller{Name: subject.CommonName, Subject: subject.CommonName, Scopes: subject.OrganizationalUnit}, nil
 }
 
 const callerKey = "weft.caller"

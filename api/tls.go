@@ -31,6 +31,33 @@ func ServerTLS(files KeyFiles) (*tls.Config, error) {
 	}, nil
 }
 
+// ExternalTLS is the external API's side. Callers may show a certificate that
+// files.CA has signed, unless that is ""; whether they must, the Authenticator
+// says, since health checks have none. The files of certificate and key are read
+// again for each connection.
+func ExternalTLS(files KeyFiles) (*tls.Config, error) {
+	if _, err := readPair(files); err != nil {
+		return nil, err
+	}
+	config := &tls.Config{
+		MinVersion: tls.VersionTLS12,
+		CipherSuites: []uint16{ // of version 1.2: upstream's, and the same for a key of the other kind
+			tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+		},
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+			return readPair(files)
+		},
+	}
+	if files.CA != "" {
+		pool, err := loadCA(files.CA)
+		if err != nil {
+			return nil, err
+		}
+		config.ClientAuth, config.ClientCAs = tls.VerifyClientCertIfGiven, pool
+	}
+	return config, nil
+}
+
 // ClientTLS is the agent's side: it shows the cell's certificate and believes
 // only a server of our CA.
 func ClientTLS(files KeyFiles) (*tls.Config, error) {
@@ -52,13 +79,17 @@ func loadPair(files KeyFiles) (*x509.CertPool, error) {
 	if _, err := readPair(files); err != nil {
 		return nil, err
 	}
-	pem, err := os.ReadFile(files.CA)
+	return loadCA(files.CA)
+}
+
+func loadCA(path string) (*x509.CertPool, error) {
+	pem, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("reading the CA: %w", err)
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("reading the CA: %s holds no PEM certificate", files.CA)
+		return nil, fmt.Errorf("reading the CA: %s holds no PEM certificate", path)
 	}
 	return pool, nil
 }

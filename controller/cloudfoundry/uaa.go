@@ -88,18 +88,13 @@ func refused(why string) error {
 	return &api.Error{Kind: api.ErrUnauthorized, Text: "failed to verify token with uaa", Detail: why}
 }
 
-// tokenOf returns what a request shows. As upstream it takes a header without
-// "Bearer " or "bearer " as the token itself.
+// tokenOf returns the token that a request shows, if there is any.
 func tokenOf(r *http.Request) (string, error) {
-	header := r.Header.Get("Authorization")
-	if header == "" {
-		return "", api.Unauthorized("missing authorization header")
-	}
-	token := strings.TrimPrefix(strings.TrimPrefix(header, "Bearer "), "bearer ")
-	if token = strings.TrimSpace(token); token == "" || token == "Bearer" || token == "bearer" {
+	token, err := api.BearerToken(r)
+	if err == nil && strings.TrimSpace(token) == "" {
 		return "", refused("the header holds no token")
 	}
-	return token, nil
+	return token, err
 }
 
 // Authenticate asks the UAA about the token of each request, so that one that

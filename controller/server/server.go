@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/weft-sdn/weft/api"
 	"github.com/weft-sdn/weft/controller"
+	"github.com/weft-sdn/weft/controller/asgsync"
 	"github.com/weft-sdn/weft/controller/gormstore"
 )
 
@@ -21,7 +21,7 @@ import (
 type Server struct {
 	External net.Addr // where the external API listens
 	Internal net.Addr // where agents connect
-	Token    string   // of the external API
+	Token    string   // of the external API in mode token; else ""
 
 	control *controller.Controller
 	stop    context.CancelFunc
@@ -66,22 +66,18 @@ func Start(ctx context.Context, config Config, log *slog.Logger) (*Server, error
 	if err != nil {
 		return nil, fmt.Errorf("configuration:\n%w", err)
 	}
-	secret, err := token(config.Auth.TokenFile, log)
+	guards, err := config.guards(log)
 	if err != nil {
 		return nil, err
 	}
-	serverTLS, err := api.ServerTLS(config.InternalTLS)
-	if err != nil {
-		return nil, fmt.Errorf("internal_tls: %w", err)
-	}
 	var p parts
-	s := &Server{Token: secret, done: make(chan struct{})}
+	s := &Server{Token: guards.token, done: make(chan struct{})}
 	if err := s.open(ctx, &p, config, overlay, log); err != nil {
 		return nil, errors.Join(err, p.close())
 	}
 	ctx, s.stop = context.WithCancel(ctx)
 	go func() {
-		s.err = errors.Join(s.serve(ctx, &p, config, serverTLS, log), p.close())
+		s.err = errors.Join(s.serve(ctx, &p, config, guards, log), p.close())
 		log.Info("stopped", "error", s.err)
 		close(s.done)
 	}()
@@ -112,19 +108,34 @@ func (s *Server) open(ctx context.Context, p *parts, config Config, overlay cont
 
 // serve runs the state machine and both listeners until ctx ends. Streams end
 // first, then requests finish, and the state machine stops last.
-func (s *Server) serve(ctx context.Context, p *parts, config Config, serverTLS *tls.Config, log *slog.Logger) error {
+func (s *Server) serve(ctx context.Context, p *parts, config Config, guards guards, log *slog.Logger) error {
 	loopCtx, stopLoop := context.WithCancel(context.WithoutCancel(ctx))
 	loop := make(chan error, 1)
 	go func() { loop <- s.control.Run(loopCtx) }()
 
 	listeners, ctx := errgroup.WithContext(ctx)
 	listeners.Go(func() error {
-		return api.Server{Handler: s.externalHandler(config, log), Log: log}.Serve(ctx, p.external)
+		return api.Server{Handler: s.externalHandler(config, guards, log), TLS: guards.externalTLS, Log: log}.Serve(ctx, p.external)
 	})
 	listeners.Go(func() error {
-		handler := api.NewInternal(api.Internal{Agents: s.control, Names: s.control, Log: log})
-		return api.Server{Handler: handler, TLS: serverTLS, Log: log}.Serve(ctx, p.internal)
+		handler := api.NewInternal(api.Internal{
+			Agents: s.control, Names: s.control, Log: log,
+			Policies: s.control, Identities: s.control, TagDigits: 2 * config.TagLength,
+		})
+		return api.Server{Handler: handler, TLS: guards.internalTLS, Log: log}.Serve(ctx, p.internal)
 	})
+	if guards.cloud != nil {
+		listeners.Go(func() error {
+			(&asgsync.Syncer{Source: guards.cloud, Sink: s.control, Log: log}).Run(ctx)
+			return nil
+		})
+	}
+	if guards.cloud != nil && config.CleanupInterval > 0 {
+		listeners.Go(func() error {
+			s.control.CleanUpEvery(ctx, guards.cloud, config.CleanupInterval)
+			return nil
+		})
+	}
 	listeners.Go(func() error {
 		<-ctx.Done()
 		return s.control.Drain(loopCtx)
@@ -134,9 +145,10 @@ func (s *Server) serve(ctx context.Context, p *parts, config Config, serverTLS *
 	return errors.Join(err, <-loop)
 }
 
-func (s *Server) externalHandler(config Config, log *slog.Logger) http.Handler {
+func (s *Server) externalHandler(config Config, guards guards, log *slog.Logger) http.Handler {
 	return api.NewExternal(api.External{
-		Policies: s.control, Fleet: s.control, Sets: s.control, Audits: s.control, Watch: s.control, Auth: api.TokenAuth(s.Token), Log: log, Started: time.Now(),
+		Policies: s.control, Fleet: s.control, Sets: s.control, Audits: s.control, Watch: s.control, Log: log, Started: time.Now(),
+		Auth: guards.auth, Access: guards.access(),
 		CORS:         config.AllowedCORSDomains,
 		MaxPerSource: config.MaxPoliciesPerAppSource,
 		SelfService:  config.EnableSpaceDeveloperSelfService,
