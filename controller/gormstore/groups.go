@@ -142,9 +142,6 @@ func (w *write) storeGroups() error {
 
 // assignTag gives an identity of a type its group id.
 func (w *write) assignTag(id flows.AppID, kind string) error {
-	if id == "" {
-		return api.Invalid("id %q: an identity needs a name", id)
-	}
 	kind = cmp.Or(kind, controller.AppType)
 	groups, err := w.groups([]flows.AppID{id})
 	if err != nil {

@@ -100,7 +100,7 @@ func (l *loading) group(row []any) error {
 		return fmt.Errorf("groups: app %q: %w", text(row[1]), err)
 	}
 	app := flows.AppID(text(row[1]))
-	if app == "" {
+	if row[1] == nil { // PUT tags may have given the empty name an id
 		return fmt.Errorf("groups: id %d: it has no app", id)
 	}
 	l.apps[flows.GroupID(id)] = app
