@@ -18,14 +18,19 @@ import (
 	"github.com/weft-sdn/weft/flows"
 )
 
-// startServer runs the real controller over its database in folder.
-func startServer(t *testing.T, folder, internal string) *server.Server {
-	t.Helper()
+// serverConfig is that of the real controller, with its database in folder.
+func serverConfig(folder, internal string) server.Config {
 	config := server.Default()
 	config.Listen, config.InternalListen = "127.0.0.1:0", internal
 	config.Database, config.Auth.TokenFile = "sqlite://"+filepath.Join(folder, "weft.db"), filepath.Join(folder, "token")
 	config.InternalTLS = api.KeyFiles{Cert: filepath.Join(folder, pki.ControllerCert), Key: filepath.Join(folder, pki.ControllerKey),
 		CA: filepath.Join(folder, pki.AuthorityCert)}
+	return config
+}
+
+// startServer runs the real controller.
+func startServer(t *testing.T, config server.Config) *server.Server {
+	t.Helper()
 	s, err := server.Start(t.Context(), config, slog.New(slog.NewTextHandler(io.Discard, nil)))
 	if err != nil {
 		t.Fatal(err)
@@ -33,22 +38,34 @@ func startServer(t *testing.T, folder, internal string) *server.Server {
 	return s
 }
 
-// TestWithTheRealController: a container, a policy with ?wait=applied, the
-// restart of either side.
-func TestWithTheRealController(t *testing.T) {
-	b, folder := newBed(t), t.TempDir()
+// makeCertificates puts those of the controller and of the cell into folder.
+func makeCertificates(t *testing.T, folder string) {
+	t.Helper()
 	_, err := pki.Init(pki.Request{Dir: folder, Cells: []pki.Cell{{ID: "cell-1", Underlay: netip.MustParseAddr("127.0.0.1")}},
 		ControllerNames: []string{"127.0.0.1"}, Now: time.Now()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	real := startServer(t, folder, "127.0.0.1:0")
-	internal := real.Internal.(*net.TCPAddr).String()
+}
+
+// startAgentOf runs the agent of the controller whose certificates are in folder.
+func (b *bed) startAgentOf(internal, folder string) {
+	b.t.Helper()
 	b.cfg.Controller = "https://" + internal
 	b.cfg.TLS = cellagent.TLSFiles{CertFile: filepath.Join(folder, pki.CellCert("cell-1")), KeyFile: filepath.Join(folder, pki.CellKey("cell-1")),
 		CAFile: filepath.Join(folder, pki.AuthorityCert)}
 	b.startAgent()
-	eventually(t, "the bridge has the base pipeline", func() bool { return len(b.ovs.table()) > 0 })
+	eventually(b.t, "the bridge has the base pipeline", func() bool { return len(b.ovs.table()) > 0 })
+}
+
+// TestWithTheRealController: a container, a policy with ?wait=applied, the
+// restart of either side.
+func TestWithTheRealController(t *testing.T) {
+	b, folder := newBed(t), t.TempDir()
+	makeCertificates(t, folder)
+	real := startServer(t, serverConfig(folder, "127.0.0.1:0"))
+	internal := real.Internal.(*net.TCPAddr).String()
+	b.startAgentOf(internal, folder)
 	b.run("one", "cats", 2)
 	b.run("two", "dogs", 3)
 
@@ -77,7 +94,7 @@ func TestWithTheRealController(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "the agent notices", func() bool { return !b.status().Connected })
-	real = startServer(t, folder, internal)
+	real = startServer(t, serverConfig(folder, internal))
 	eventually(t, "the agent is connected again", func() bool { return b.status().Connected })
 	if s := b.status(); s.Counters.FlowMods != 0 || !slices.Equal(b.ovs.table(), applied) {
 		t.Errorf("the controller's restart cost %d flow mods; the table is\n%v\nit was\n%v", s.Counters.FlowMods, b.ovs.table(), applied)

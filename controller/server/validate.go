@@ -41,7 +41,7 @@ func (c Config) overlay() (controller.Overlay, error) {
 	}
 	overlay := controller.Overlay{
 		Networks: c.networks(fault), SubnetPrefix: c.SubnetPrefix, VNI: flows.VNI(c.VNI), VXLANPort: uint16(c.VXLANPort),
-		Deny: c.denied(fault), Quarantine: c.GroupQuarantine,
+		Deny: c.denied(fault), SecurityGroups: c.CloudController.URL != "", Quarantine: c.GroupQuarantine,
 	}
 	return overlay, errors.Join(faults...)
 }
@@ -118,8 +118,8 @@ func (c Config) validateCloudController(fault faultFunc) {
 	if !c.EnableSpaceDeveloperSelfService {
 		return
 	}
-	if c.Auth.Mode != AuthUAA {
-		fault("enable_space_developer_self_service", true, "must be false unless auth.mode is uaa: nobody else knows space developers")
+	if c.Auth.Mode == AuthToken {
+		fault("enable_space_developer_self_service", true, "must be false with auth.mode token: who has the token may do everything")
 	}
 	if c.CloudController.URL == "" {
 		fault("cloud_controller.url", "", "must be set: enable_space_developer_self_service asks it for roles")
