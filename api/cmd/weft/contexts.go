@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -15,6 +16,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/weft-sdn/weft/api"
 )
 
 // contexts is the file that weft login writes: controllers, and who one is to
@@ -157,6 +160,26 @@ func (all *contexts) put(s savedContext) {
 		all.Contexts = append(all.Contexts, s)
 	}
 	all.Current = s.Name
+}
+
+// tokens returns what gives the tokens of a context, nil if it has none.
+func (all *contexts) tokens(s savedContext) (api.TokenSource, error) {
+	switch {
+	case s.UAA != nil:
+		trust, err := s.serverTrust()
+		return all.renewed(s.Name, outsideClient(trust)), err
+	case s.TokenFile != "":
+		token, err := readToken(s.TokenFile)
+		return constant(token), err
+	case s.Token != "":
+		return constant(s.Token), nil
+	}
+	return nil, nil
+}
+
+// constant gives a token that does not end.
+func constant(token string) api.TokenSource {
+	return func(context.Context) (string, error) { return token, nil }
 }
 
 // serverTrust is whom to believe to be a server: nil for the machine's own

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -90,12 +91,8 @@ func (l *login) run(cmd *cobra.Command, _ []string) error {
 		return err
 	}
 	all.put(s)
-	l.contextName, l.all = s.Name, all // commands after this one would find it in the file
-	client, err := l.client()
-	if err != nil {
-		return err
-	}
-	who, err := client.WhoAmI(cmd.Context())
+	l.contextName, l.all = s.Name, all // what goes wrong from here on is this context's
+	who, err := all.whoAmI(cmd.Context(), s)
 	switch {
 	case errors.Is(err, api.ErrForbidden): // known, but no administrator
 		who = "somebody who may not administer the network"
@@ -107,6 +104,19 @@ func (l *login) run(cmd *cobra.Command, _ []string) error {
 	}
 	_, err = fmt.Fprintf(cmd.OutOrStdout(), "logged in to %s as %s (context %s)\n", s.URL, safe(who), safe(s.Name))
 	return err
+}
+
+// whoAmI asks the controller of the context, with nothing but the context.
+func (all *contexts) whoAmI(ctx context.Context, s savedContext) (string, error) {
+	tokens, err := all.tokens(s)
+	if err != nil {
+		return "", err
+	}
+	config, err := s.controllerTLS()
+	if err != nil {
+		return "", err
+	}
+	return api.NewClientWith(s.URL, tokens, config).WhoAmI(ctx)
 }
 
 // fromFlags is the context without its secrets. Files become absolute, because

@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"context"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -164,24 +163,10 @@ func (c *cli) tokens(s savedContext) (api.TokenSource, error) {
 	if err != nil {
 		return nil, err
 	}
-	switch {
-	case token != "":
-	case s.UAA != nil:
-		trust, err := s.serverTrust()
-		if err != nil {
-			return nil, err
-		}
-		return c.all.tokensOf(s.Name, outsideClient(trust)), nil
-	case s.TokenFile != "":
-		if token, err = readToken(s.TokenFile); err != nil {
-			return nil, err
-		}
-	case s.Token != "":
-		token = s.Token
-	default:
-		return nil, nil
+	if token != "" {
+		return constant(token), nil
 	}
-	return func(context.Context) (string, error) { return token, nil }, nil
+	return c.all.tokens(s)
 }
 
 // findToken returns the token that flags or the environment give, "" for none.
@@ -220,7 +205,7 @@ func (c *cli) nextStep(err error) string {
 	switch {
 	case errors.Is(err, api.ErrUnauthorized):
 		if c.all != nil && c.all.find(c.contextName) != nil {
-			return fmt.Sprintf("The login of context %s is no longer good: weft login again (weft login --help).", c.contextName)
+			return fmt.Sprintf("Log in again: weft login --context %s ... (weft login --help shows how).", c.contextName)
 		}
 		return "Give the controller's token with --token-file FILE or WEFT_TOKEN_FILE; weft-controller logs the file's path when it starts."
 	case errors.Is(err, api.ErrForbidden):

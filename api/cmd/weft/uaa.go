@@ -118,8 +118,8 @@ func withoutURL(err error) error {
 	return err
 }
 
-// tokensOf gives the context's access token, renewed and kept when it ends.
-func (all *contexts) tokensOf(name string, client *http.Client) api.TokenSource {
+// renewed gives the context's access token, renewed and kept when it ends.
+func (all *contexts) renewed(name string, client *http.Client) api.TokenSource {
 	return func(ctx context.Context) (string, error) {
 		u := all.find(name).UAA
 		if u.fresh() {
