@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -57,9 +58,12 @@ program would start with this. Warnings are on standard error.`,
 func (p Program) subcommand(cmd *cobra.Command, use func(*cobra.Command, *loader, []Key)) *cobra.Command {
 	var path string
 	cmd.Args = cobra.NoArgs
-	cmd.Flags().StringVar(&path, "config", "", "YAML file; without one, environment and flags alone")
+	cmd.Flags().StringVar(&path, "config", "", "YAML file")
 	p.RegisterFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if path == "" {
+			return errors.New("--config FILE is missing")
+		}
 		config := p.Fresh()
 		l := load(p.Sources(cmd, path), config)
 		warnings, err := l.result()

@@ -2,6 +2,7 @@ package settings
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 )
 
@@ -36,7 +37,7 @@ func Example(program string, keys []Key) string {
 		if value == "" {
 			value = k.shown()
 		}
-		meaning := strings.ReplaceAll(k.Meaning, "`", "") + " Default: " + k.defaultText() + "."
+		meaning := plain(k.Meaning) + " Default: " + k.defaultText() + "."
 		for _, text := range wrap(meaning, textWidth-2*depth) {
 			fmt.Fprintf(&b, "%s# %s\n", strings.Repeat("  ", depth), text)
 		}
@@ -51,6 +52,13 @@ func line(b *strings.Builder, depth int, active bool, text string) {
 		mark = ""
 	}
 	fmt.Fprintf(b, "%s%s%s\n", strings.Repeat("  ", depth), mark, text)
+}
+
+var link = regexp.MustCompile(`\[([^]]*)\]\([^)]*\)`)
+
+// plain is Markdown without its marks.
+func plain(text string) string {
+	return link.ReplaceAllString(strings.ReplaceAll(text, "`", ""), "docs/$1")
 }
 
 // wrap breaks a text into lines of at most width characters, where it can.

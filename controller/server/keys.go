@@ -37,7 +37,7 @@ func (c *Config) listenerKeys() []settings.Key {
 			Meaning: "PEM file of the authorities that sign the certificates of cells and internal clients: who has no certificate of them is refused. Must be set.",
 		}, {
 			Name: "database", Value: settings.Text(&c.Database), Redact: redactURL, Init: `"sqlite://{{.Database}}"`, Example: "mysql://user:password@host:3306/weft",
-			Meaning: "Where policies, group ids and leases are stored: `sqlite:///PATH` or `mysql://USER:PASSWORD@HOST:PORT/NAME`. Created and migrated as needed.",
+			Meaning: "Where policies, group ids and leases are stored: `sqlite:///PATH` or `mysql://USER:PASSWORD@HOST:PORT/NAME`. Its schema is made and migrated as needed ([database.md](database.md)).",
 		},
 	}
 }
@@ -47,7 +47,7 @@ func (c *Config) authKeys() []settings.Key {
 	return []settings.Key{
 		{
 			Name: "auth.mode", Value: settings.Text(&c.Auth.Mode), Init: "token",
-			Meaning: "How callers of the external API prove who they are: `token` (one token, in a file, that may do everything), `uaa` (a token of Cloud Foundry's UAA, with its scopes) or `mtls` (a client certificate; needs `tls`).",
+			Meaning: "How callers of the external API prove who they are: `token` (one token, in a file, that may do everything), `uaa` (a token of Cloud Foundry's UAA, with its scopes) or `mtls` (a client certificate, whose common name is the caller and whose organizational units are scopes such as `network.admin`; needs `tls`).",
 		}, {
 			Name: "auth.token_file", Value: settings.Text(&c.Auth.TokenFile), Init: `"{{.Token}}"`,
 			Meaning: "Mode token: absolute path of the file with the token. Created at the first start, readable by its owner only.",
@@ -86,7 +86,7 @@ func (c *Config) policyKeys() []settings.Key {
 			Meaning: "How many policies one source app may have when a caller without `network.admin` adds one. From 1.",
 		}, {
 			Name: "enable_space_developer_self_service", Value: settings.Bool(&c.EnableSpaceDeveloperSelfService),
-			Meaning: "Whether a space developer may write policies between apps of the own spaces without the scope `network.write`. Needs `auth.mode: uaa` and `cloud_controller.url`.",
+			Meaning: "Whether a space developer may write policies between apps of the own spaces without the scope `network.write`. Needs `cloud_controller.url`, and another `auth.mode` than token.",
 		}, {
 			Name: "tag_length", Value: settings.Number(&c.TagLength),
 			Meaning: "Bytes of a group id (upstream: tag), 1 or 2; it is printed with twice as many digits. With 1 there are 255 ids, with 2 there are 65535. Upstream's 3 is refused: the VXLAN group policy header carries two bytes.",

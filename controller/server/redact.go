@@ -1,18 +1,18 @@
 package server
 
-import (
-	"regexp"
-	"strings"
-)
+import "strings"
 
-// userinfo is what stands between :// and the last @. It finds a password in a
-// URL that does not parse, too, such as one with a slash in it.
-var userinfo = regexp.MustCompile(`://[^/].*@`)
-
-// redactURL hides the password of a URL, also of one with a mistake in it.
+// redactURL hides the password of a URL or a data source name, also of one with
+// a mistake in it: everything before the last @ but scheme and user.
 func redactURL(text string) string {
-	return userinfo.ReplaceAllStringFunc(text, func(found string) string {
-		user, _, _ := strings.Cut(found[len("://"):len(found)-1], ":")
-		return "://" + user + ":***@"
-	})
+	at := strings.LastIndex(text, "@")
+	if at < 0 || strings.HasPrefix(text, "sqlite:///") {
+		return text
+	}
+	scheme, rest, isURL := strings.Cut(text[:at], "://")
+	if !isURL {
+		return "***" + text[at:]
+	}
+	user, _, _ := strings.Cut(rest, ":")
+	return scheme + "://" + user + ":***" + text[at:]
 }

@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -113,6 +115,40 @@ func TestDefaults(t *testing.T) {
 	want.InternalTLS = got.InternalTLS
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v, %v", got, err)
+	}
+}
+
+// TestSecretsAreHidden: no fault, warning or log line of a start holds one,
+// however the value is broken.
+func TestSecretsAreHidden(t *testing.T) {
+	for _, line := range []string{
+		`database: "mysql://weft:hunter2@db.example:port/weft"`,
+		`database: "mysql://weft:hunter2%zz@db.example/weft"`,
+		`database: "mysql://weft:hun/ter2hunter2@db.example/weft"`,
+		`database: "mysql://weft:hunter2@/weft?tls=perhaps"`,
+		`database: "mysql://weft:hunter2@127.0.0.1:1/weft"`,
+		`database: "mysql:weft:hunter2@db.example/weft"`,
+		`database: ["mysql://weft:hunter2@db.example/weft"]`,
+		`auth: {uaa: {url: "https://us:hunter2@uaa.example"}}`,
+		`auth: {mode: uaa, uaa: {client_secret: hunter2}}`,
+		`auth: {uaa: {client_secret: {hunter2: hunter2}}}`,
+		`auth: {uaa: {secret: hunter2}}`,
+		`cloud_controller: {url: "https://us:hunter2@api.example:port"}`,
+		`database: "weft:hunter2@tcp(db.example)/weft"`,
+		`password: hunter2`,
+	} {
+		path := install(t, "INTERNAL_TLS\nlisten: 127.0.0.1:0\ninternal_listen: 127.0.0.1:0\n"+line)
+		cmd := command()
+		var out bytes.Buffer
+		cmd.SetOut(&out)
+		cmd.SetErr(&out)
+		cmd.SetArgs([]string{"--config", path, "--log-level", "debug", "--auth-token-file", filepath.Join(t.TempDir(), "token")})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		err := cmd.ExecuteContext(ctx)
+		cancel()
+		if text := out.String() + fmt.Sprint(err); err == nil || strings.Contains(text, "hunter2") {
+			t.Errorf("%s: %s", line, text)
+		}
 	}
 }
 
