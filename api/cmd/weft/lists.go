@@ -18,8 +18,9 @@ type listing[T any] struct {
 	headers []string
 	fetch   func(context.Context, *api.Client) ([]T, error)
 	row     func(T) []string
-	wrap    func([]T) any // the JSON document, that of the API
-	none    string        // what to say of an empty list
+	wrap    func([]T) any    // the JSON document, that of the API
+	none    string           // what to say of an empty list
+	app     func(*T) *string // the field of an item that names an app; nil for none
 }
 
 // run prints the list.
@@ -38,6 +39,9 @@ func (l listing[T]) run(c *cli) func(*cobra.Command, []string) error {
 				_, err := fmt.Fprintln(cmd.OutOrStdout(), l.none)
 				return err
 			}
+			if err := l.nameApps(cmd.Context(), c, items); err != nil {
+				return err
+			}
 			rows := make([][]string, len(items))
 			for i, item := range items {
 				rows[i] = l.row(item)
@@ -45,6 +49,28 @@ func (l listing[T]) run(c *cli) func(*cobra.Command, []string) error {
 			return printTable(cmd.OutOrStdout(), l.headers, rows)
 		})
 	}
+}
+
+// nameApps replaces the ids of apps by what people call them, as far as that is
+// to be had.
+func (l listing[T]) nameApps(ctx context.Context, c *cli, items []T) error {
+	if l.app == nil {
+		return nil
+	}
+	known, err := c.names()
+	if err != nil {
+		return err
+	}
+	var apps []string
+	for i := range items {
+		apps = append(apps, *l.app(&items[i]))
+	}
+	_ = known.learn(ctx, apps) // GUIDs do
+	for i := range items {
+		app := l.app(&items[i])
+		*app = known.name(*app)
+	}
+	return nil
 }
 
 // newCells returns weft cells.
@@ -92,6 +118,7 @@ func newEndpoints(c *cli) *cobra.Command {
 		row: func(e api.Endpoint) []string {
 			return []string{e.Cell, short(e.Container), e.App, groupText(e.Group), e.IP, strconv.Itoa(int(e.OFPort)), onText(e.Log), egressText(e.Egress)}
 		},
+		app:  func(e *api.Endpoint) *string { return &e.App },
 		wrap: func(list []api.Endpoint) any { return api.EndpointsList{Endpoints: list} },
 		none: "No container is attached to a cell whose agent has connected.",
 	}
@@ -165,6 +192,7 @@ func newGroups(c *cli) *cobra.Command {
 				strconv.Itoa(int(g.Group)), fmt.Sprintf("0x%x", g.Group), g.App, g.Type, strconv.Itoa(g.Policies), stateText(g),
 			}
 		},
+		app:  func(g *api.Group) *string { return &g.App },
 		wrap: func(list []api.Group) any { return api.GroupsList{Groups: list} },
 		none: "No app has a group id. It gets one when a policy names it or its first container starts.",
 	}
