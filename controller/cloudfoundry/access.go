@@ -71,11 +71,15 @@ func (c *CloudController) Visible(ctx context.Context, caller api.Caller, apps [
 	return all, nil
 }
 
-// Gone asks which apps exist.
+// Gone asks which apps exist. That none of very many do is not believed: a
+// client that lacks the right to see apps is told so too.
 func (c *CloudController) Gone(ctx context.Context, apps []flows.AppID) ([]flows.AppID, error) {
 	spaces, err := c.spacesOf(ctx, apps)
 	if err != nil {
 		return nil, err
+	}
+	if len(spaces) == 0 && len(apps) > chunk {
+		return nil, api.Unavailable("asking cloud controller: it knows none of %d apps: may our client there see apps (cloud_controller.admin_read_only)?", len(apps))
 	}
 	var gone []flows.AppID
 	for _, app := range apps {

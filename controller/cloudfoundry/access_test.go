@@ -103,6 +103,22 @@ func TestChunks(t *testing.T) {
 	}
 }
 
+// TestBlindClient: a Cloud Controller that shows us no app at all does not make
+// all of them gone.
+func TestBlindClient(t *testing.T) {
+	_, cc := connect(t, cfstub.New(t), quiet, "")
+	apps := make([]flows.AppID, 101)
+	for i := range apps {
+		apps[i] = flows.AppID(fmt.Sprint("app-", i))
+	}
+	if gone, err := cc.Gone(t.Context(), apps); !errors.Is(err, api.ErrUnavailable) {
+		t.Errorf("%d of %d are gone, %v", len(gone), len(apps), err)
+	}
+	if gone, err := cc.Gone(t.Context(), apps[:100]); err != nil || len(gone) != 100 {
+		t.Errorf("%d of 100 are gone, %v", len(gone), err)
+	}
+}
+
 // TestOwnToken: one that Cloud Controller no longer accepts is replaced once,
 // and one that will soon end is not used.
 func TestOwnToken(t *testing.T) {
