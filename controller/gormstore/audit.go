@@ -11,8 +11,9 @@ import (
 )
 
 // Audit lists changes, newest first. It reads no more entries than it returns:
-// app_changes leads to those of an app, changes_by to those of a caller. An
-// entry that cannot be read is listed and says so.
+// app_changes leads to those of an app, changes_by to those of a caller. With
+// both it reads those of the app. An entry that cannot be read is listed and
+// says so.
 func (s *Store) Audit(ctx context.Context, query api.AuditQuery) ([]api.AuditEntry, error) {
 	find := s.db.WithContext(ctx).Limit(query.Limit)
 	revision := "changes.revision"
@@ -20,7 +21,10 @@ func (s *Store) Audit(ctx context.Context, query api.AuditQuery) ([]api.AuditEnt
 		revision = "app_changes.revision"
 		find = find.Joins("JOIN app_changes ON app_changes.revision = changes.revision").Where("app_changes.app = ?", query.App)
 	}
-	if query.By != "" {
+	switch {
+	case query.By != "" && query.App != "": // COALESCE keeps the database from going through all that the caller ever did
+		find = find.Where("COALESCE(changes.`by`, '') = ?", query.By)
+	case query.By != "":
 		find = find.Where("changes.`by` = ?", query.By)
 	}
 	if query.Before != 0 {
