@@ -31,8 +31,8 @@ func newAudit(c *cli) *cobra.Command {
 		Short: "Show who changed what, and when",
 		Long: `Show what people and programs changed, newest first: policies that were added
 (+), described anew (~) and removed (-), the log of accepted connections, and
-what else the change log has. BY is the name that the controller knew the caller
-by. The log goes back as far as the controller keeps it.`,
+what else the change log has; -o json has long lines whole. BY is the name that
+the controller knew the caller by. The log goes back as far as the controller keeps it.`,
 		Example: `  weft audit
   weft audit --app dogs --since 24h
   weft audit --by alice --since 2026-11-01 --limit 1000
@@ -173,12 +173,23 @@ func changesOf(e api.AuditEntry, known *names) []string {
 		lines = append(lines, "logging "+loggingText(*e.Logging, known))
 	}
 	if e.Other != "" {
-		lines = append(lines, e.Other)
+		lines = append(lines, beginning(e.Other))
 	}
 	if lines == nil {
 		lines = []string{"nothing"}
 	}
 	return lines
+}
+
+// beginning cuts a text that would fill a screen: a large set makes thousands
+// of group ids. -o json has it whole.
+func beginning(text string) string {
+	const shown = 120
+	runes := []rune(text)
+	if len(runes) <= shown {
+		return text
+	}
+	return string(runes[:shown]) + "…"
 }
 
 func loggingText(logging api.Logging, known *names) string {
