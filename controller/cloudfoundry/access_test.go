@@ -220,7 +220,7 @@ func TestSecurityGroups(t *testing.T) {
 	}
 	for answer, want := range map[string]string{
 		`{}`:                            "the answer is no list",
-		`{"resources":null}`:            "the answer is no list",
+		`{"resources":{}}`:              "the answer is no list",
 		`{"resources":[{"guid":"g1"}]}`: `security group "g1" ("") has no GUID or no rules`,
 		`{"resources":[{"rules":[]}]}`:  `security group "" ("") has no GUID or no rules`,
 		`{"resources":[{"guid":7}]}`:    "an object is not what it should be",
@@ -231,9 +231,15 @@ func TestSecurityGroups(t *testing.T) {
 			t.Errorf("%s: %v, %v", answer, groups, err)
 		}
 	}
-	cf.CC.Answer("/v3/security_groups", `{"resources":[]}`)
-	if groups, err := cc.SecurityGroups(t.Context()); err != nil || len(groups) != 0 {
-		t.Errorf("none: %v, %v", groups, err)
+	cf.CC.Answer("/v3/security_groups", `{"resources":[{"guid":"g","rules":[]}],"pagination":{"total_results":3,"total_pages":3}}`)
+	if groups, err := cc.SecurityGroups(t.Context()); err != nil || len(groups) != 3 {
+		t.Errorf("pages that are counted but not linked: %v, %v", groups, err)
+	}
+	for _, none := range []string{`{"resources":[]}`, `{"resources":null}`} {
+		cf.CC.Answer("/v3/security_groups", none)
+		if groups, err := cc.SecurityGroups(t.Context()); err != nil || len(groups) != 0 {
+			t.Errorf("%s: %v, %v", none, groups, err)
+		}
 	}
 	cf.WithoutLatestUpdate()
 	if at, err := cc.LatestSecurityGroupUpdate(t.Context()); err != nil || at != "" {

@@ -5,16 +5,23 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/weft-sdn/weft/api"
 )
 
-// maxPages bounds a list, so that one that never ends does.
-const maxPages = 1000
+const (
+	// maxPages bounds a list, so that one that never ends does.
+	maxPages = 1000
+	// groupsTimeout bounds one page of security groups. Nobody waits for it, and
+	// with thousands of groups Cloud Controller takes many seconds.
+	groupsTimeout = 2 * time.Minute
+)
 
 // CloudController knows apps, spaces, roles and security groups. It implements
 // api.Access. What fails because it does not answer, or not as it should, is
@@ -69,12 +76,13 @@ func missing(err error) bool {
 type page struct {
 	Pagination struct {
 		Total *int `json:"total_results"` // objects on all pages
+		Pages int  `json:"total_pages"`
 		Next  *struct {
 			Href string `json:"href"`
 		} `json:"next"`
 	} `json:"pagination"`
-	NextURL   string            `json:"next_url"`
-	Resources []json.RawMessage `json:"resources"`
+	NextURL   string          `json:"next_url"`
+	Resources json.RawMessage `json:"resources"`
 }
 
 // next is the query of the page behind this one; nil if it is the last. Its
@@ -103,18 +111,19 @@ func list[T any](ctx context.Context, c *CloudController, path string, query url
 
 // count is list, and returns how many objects there are as each page says, if it does.
 func count[T any](ctx context.Context, c *CloudController, path string, query url.Values) (all []T, totals []int, err error) {
-	for range maxPages {
+	for number := range maxPages {
 		var p page
 		if err := c.ask(ctx, path, query, &p); err != nil {
 			return nil, nil, err
 		}
-		if p.Resources == nil {
+		var resources []json.RawMessage
+		if err := json.Unmarshal(p.Resources, &resources); err != nil { // null is a list of nothing
 			return nil, nil, api.Unavailable("asking cloud controller: %s: the answer is no list", path)
 		}
 		if total := p.Pagination.Total; total != nil {
 			totals = append(totals, *total)
 		}
-		for _, text := range p.Resources {
+		for _, text := range resources {
 			var one T
 			if err := json.Unmarshal(text, &one); err != nil {
 				return nil, nil, api.Unavailable("asking cloud controller: %s: an object is not what it should be", path)
@@ -124,6 +133,10 @@ func count[T any](ctx context.Context, c *CloudController, path string, query ur
 		next, err := p.next()
 		if err != nil {
 			return nil, nil, api.Unavailable("asking cloud controller: %s: %w", path, err)
+		}
+		if next == nil && number+1 < p.Pagination.Pages { // it counts its pages, and does not link them
+			next = maps.Clone(query)
+			next.Set("page", strconv.Itoa(number+2))
 		}
 		if next == nil {
 			return all, totals, nil
@@ -164,6 +177,9 @@ func (g guids) list() []string {
 // SecurityGroups returns all that there are, without ids. A list that changed
 // while it was read, so that a group may be missing, is an error.
 func (c *CloudController) SecurityGroups(ctx context.Context) ([]api.SecurityGroup, error) {
+	patient := *c.http
+	patient.Timeout = groupsTimeout
+	c = &CloudController{client: client{base: c.base, http: &patient}, uaa: c.uaa}
 	found, totals, err := count[struct {
 		GUID    string          `json:"guid"`
 		Name    string          `json:"name"`
@@ -176,7 +192,7 @@ func (c *CloudController) SecurityGroups(ctx context.Context) ([]api.SecurityGro
 			Running guids `json:"running_spaces"`
 			Staging guids `json:"staging_spaces"`
 		} `json:"relationships"`
-	}](ctx, c, "/v3/security_groups", url.Values{"per_page": {strconv.Itoa(maxPerPage)}})
+	}](ctx, c, "/v3/security_groups", url.Values{"page": {"1"}, "per_page": {strconv.Itoa(maxPerPage)}})
 	if err != nil {
 		return nil, err
 	}
