@@ -107,12 +107,11 @@ func (c *Controller) entries(ctx context.Context, after, last api.Revision) ([]a
 // entry says what a change did to policies. A new description of a policy that
 // is gone again is left out: its end follows.
 func (s *State) entry(change Change) api.AuditEntry {
-	entry := api.AuditEntry{Revision: uint64(change.Revision), At: change.At.UTC()}
+	entry := api.AuditEntry{Revision: uint64(change.Revision), At: change.At.UTC(), By: change.By}
 	for _, ev := range change.Events {
 		switch ev := ev.(type) {
 		case PolicyAdded:
 			entry.Added = append(entry.Added, ev.record().Detail())
-			entry.By = ev.Creator
 		case PolicyRemoved:
 			entry.Removed = append(entry.Removed, api.PolicyRecord{Policy: ev.Was}.Detail())
 		case PolicyDescribed:

@@ -80,7 +80,7 @@ func TestWatchResumes(t *testing.T) {
 	}
 	events = append(events, event(lines))
 	for i, want := range []string{`"added":[{"source":"a"`, `"start":81`, `"start":82`, `"removed":[{"source":"a","destination":"b","protocol":"tcp","ports":{"start":80`} {
-		if !strings.Contains(events[i], "\nevent: change\ndata: {") || !strings.Contains(events[i], want) {
+		if !strings.Contains(events[i], "\nevent: change\ndata: {") || !strings.Contains(events[i], `"by":"token"`) || !strings.Contains(events[i], want) {
 			t.Errorf("event %d is %s; want %s in it", i, events[i], want)
 		}
 	}
