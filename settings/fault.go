@@ -15,7 +15,16 @@ type Fault struct {
 	Warning bool   // it can be used all the same
 }
 
-func (f Fault) Error() string { return fmt.Sprintf("%s %q: %s", f.Key, f.Value, f.Must) }
+// quotedAtMost bounds the value that a fault quotes, in bytes.
+const quotedAtMost = 200
+
+func (f Fault) Error() string {
+	value := f.Value
+	if len(value) > quotedAtMost {
+		value = value[:quotedAtMost] + "..."
+	}
+	return fmt.Sprintf("%s %q: %s", f.Key, value, f.Must)
+}
 
 // Faults are all that is wrong with a configuration, each with its place.
 type Faults []string

@@ -66,7 +66,7 @@ func (l *loader) addSyntax(err error) {
 func (l *loader) readMapping(group string, mapping *yaml.Node) {
 	seen := map[string]int{}
 	for i := 0; i+1 < len(mapping.Content); i += 2 {
-		name, node := mapping.Content[i].Value, mapping.Content[i+1]
+		name, node := inlineNode(mapping.Content[i]), mapping.Content[i+1]
 		if group != "" {
 			name = group + "." + name
 		}
@@ -134,13 +134,10 @@ func (l *loader) set(key Key, node *yaml.Node, at place) {
 // given is a value of the key as it stands in the file, without secrets: of a
 // secret that is no plain value nobody knows which part is secret.
 func (k Key) given(node *yaml.Node) string {
-	switch {
-	case node.Kind == yaml.ScalarNode:
-		return k.redacted(node.Value)
-	case k.Redact != nil:
-		return Hide("all of it")
+	if k.Redact != nil && node.Kind != yaml.ScalarNode {
+		return "***"
 	}
-	return inlineNode(node)
+	return k.redacted(inlineNode(node))
 }
 
 // within lists the keys of a group.

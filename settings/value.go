@@ -138,14 +138,13 @@ func (v Value) parse(text string) *yaml.Node {
 
 // inline is the YAML of a value in one line.
 func inline(value any) string {
-	var node yaml.Node
-	if err := node.Encode(value); err != nil {
-		return fmt.Sprint(value)
+	node, is := value.(*yaml.Node)
+	if !is {
+		node = &yaml.Node{}
+		if err := node.Encode(value); err != nil {
+			return fmt.Sprint(value)
+		}
 	}
-	return inlineNode(&node)
-}
-
-func inlineNode(node *yaml.Node) string {
 	flow := *node
 	flow.Style |= yaml.FlowStyle
 	flow.HeadComment, flow.LineComment, flow.FootComment = "", "", ""
@@ -154,4 +153,12 @@ func inlineNode(node *yaml.Node) string {
 		return node.Value
 	}
 	return strings.TrimSpace(string(text))
+}
+
+// inlineNode is a part of a file in one line: a plain value as it is.
+func inlineNode(node *yaml.Node) string {
+	if node.Kind == yaml.ScalarNode {
+		return node.Value
+	}
+	return inline(node)
 }

@@ -8,6 +8,8 @@ import (
 	"net/url"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/weft-sdn/weft/controller"
@@ -48,9 +50,13 @@ func (c Config) overlay() (controller.Overlay, error) {
 
 func (c Config) validateListeners(fault faultFunc) {
 	for _, at := range []struct{ key, value string }{{"listen", c.Listen}, {"internal_listen", c.InternalListen}} {
-		if _, _, err := net.SplitHostPort(at.value); err != nil {
-			fault(at.key, at.value, "must be host:port, such as 127.0.0.1:4002")
+		_, port, err := net.SplitHostPort(at.value)
+		if _, notPort := strconv.ParseUint(port, 10, 16); err != nil || notPort != nil {
+			fault(at.key, at.value, "must be host:port with a port from 0 to 65535, such as 127.0.0.1:4002")
 		}
+	}
+	if c.Listen == c.InternalListen && !strings.HasSuffix(c.Listen, ":0") {
+		fault("internal_listen", c.InternalListen, "must be another address or port than listen")
 	}
 	for _, pem := range []struct{ key, value string }{
 		{"internal_tls.cert_file", c.InternalTLS.Cert}, {"internal_tls.key_file", c.InternalTLS.Key}, {"internal_tls.ca_file", c.InternalTLS.CA},
