@@ -112,6 +112,7 @@ func as(method jwt.SigningMethod) func(*jwt.Token) {
 // TestForgedTokens: nobody gets in by a token that the UAA did not make for this.
 func TestForgedTokens(t *testing.T) {
 	cf := cfstub.New(t)
+	cf.AddKey() // two, so that a token must say which
 	uaa, _ := connect(t, cf, quiet, "")
 	auth := cloudfoundry.NewJWT(uaa)
 	if _, err := auth.Authenticate(request(t, forge(t, cf, nil, nil))); err != nil {
@@ -159,6 +160,24 @@ func TestForgedTokens(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) { mustRefuse(t, auth, c.token, c.why) })
 	}
+}
+
+// TestTerseUAA: one key that tokens do not name, no name of its own, and keys
+// that are of no use here. The signature still decides.
+func TestTerseUAA(t *testing.T) {
+	cf := cfstub.New(t)
+	uaa, _ := connect(t, cf, quiet, "")
+	auth := cloudfoundry.NewJWT(uaa)
+	cf.UAA.Answer("/uaa/.well-known/openid-configuration", `{}`)
+	nameless := func(token *jwt.Token) { delete(token.Header, "kid") }
+	if _, err := auth.Authenticate(request(t, forge(t, cf, jwt.MapClaims{"iss": "http://uaa.internal"}, nameless))); err != nil {
+		t.Error(err)
+	}
+	mustRefuse(t, auth, forge(t, cf, nil, nameless)[:300], "")
+	mustRefuse(t, auth, forge(t, cf, nil, func(token *jwt.Token) { nameless(token); as(jwt.SigningMethodHS256)(token) }), "signature")
+
+	cf.UAA.Answer("/uaa/token_keys", `{"keys":[{"kty":"MAC","alg":"HS256","kid":"old","value":"secret"},{"kty":"RSA","kid":"half"},7,null]}`)
+	mustRefuse(t, cloudfoundry.NewJWT(uaa), forge(t, cf, nil, nil), "no such key")
 }
 
 // FuzzAuthorization: no header makes the JWT path panic, or lets anybody in.

@@ -41,10 +41,16 @@ type publicKey struct {
 	algorithm string // the only one that it is for; "": any that fits the key
 }
 
-// find returns the key that must have signed a token.
+// find returns the key that must have signed a token. One that does not say
+// which can only mean the only one.
 func (p *published) find(token *jwt.Token) (any, error) {
 	id, _ := token.Header["kid"].(string)
 	found, known := p.keys[id]
+	if _, says := token.Header["kid"]; !says && len(p.keys) == 1 {
+		for _, only := range p.keys {
+			found, known = only, true
+		}
+	}
 	if !known {
 		return nil, errUnknownKey
 	}
