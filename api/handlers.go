@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -122,25 +121,14 @@ func (s *external) cleanup(c echo.Context) error {
 
 // wait answers when the switches hold revision, or at the timeout: 202 then.
 func (s *external) wait(c echo.Context, revision Revision, wait Wait) error {
-	control := http.NewResponseController(c.Response())
-	deadlines := errors.Join(
-		control.SetReadDeadline(time.Time{}), // the body is read; the wait must not end as a slow request
-		control.SetWriteDeadline(time.Now().Add(wait.Timeout+ioTimeout)),
-	)
-	if deadlines != nil && !errors.Is(deadlines, http.ErrNotSupported) {
-		return fmt.Errorf("setting deadlines: %w", deadlines)
+	pending, err := s.await(c, revision, wait)
+	if err != nil {
+		return err
 	}
-	ctx, cancel := context.WithTimeout(c.Request().Context(), wait.Timeout)
-	defer cancel()
-	pending := s.Policies.WaitApplied(ctx, revision, wait.For == WaitAppliedAll)
 	if len(pending) == 0 {
 		return answer(c, struct{}{})
 	}
-	late := Change{Revision: revision}
-	for _, cell := range pending {
-		late.Pending = append(late.Pending, string(cell))
-	}
-	return c.Blob(http.StatusAccepted, jsonType, []byte(encode(late)))
+	return c.Blob(http.StatusAccepted, jsonType, []byte(encode(Change{Revision: revision, Pending: pending})))
 }
 
 func (s *external) listTags(c echo.Context) error {
