@@ -76,10 +76,10 @@ func Restore(ctx context.Context, dsn, file string, now time.Time) (aside string
 		if err := copyFile(file, part); err != nil {
 			return err
 		}
-		if err := inspect(ctx, part, now); err != nil {
+		if err := withSQLite(ctx, part, inspect); err != nil {
 			return fmt.Errorf("%s is no backup: %w", file, err)
 		}
-		return nil
+		return goOn(ctx, part, path, now)
 	}, func(part string) error {
 		if aside, err = putAside(ctx, path, now); err != nil {
 			return fmt.Errorf("keeping the database that is there: %w", err)
@@ -143,37 +143,55 @@ func copyFile(from, to string) error {
 	return errors.Join(err, out.Close())
 }
 
-// inspect accepts a sound database of ours, of a version that we know. Agents
-// that compare when policies changed would take the older number for no change:
-// it grows to now.
-func inspect(ctx context.Context, path string, now time.Time) error {
-	return withSQLite(ctx, path, func(db *gorm.DB) error {
-		var verdict string
-		if err := db.Raw("PRAGMA integrity_check(1)").Scan(&verdict).Error; err != nil || verdict != "ok" {
-			return errors.Join(fmt.Errorf("it is not a sound database: %s", verdict), err)
-		}
-		had, err := history(db)
-		switch {
-		case err != nil:
+// inspect accepts a sound database of ours, of a version that we know.
+func inspect(db *gorm.DB) error {
+	var verdict string
+	if err := db.Raw("PRAGMA integrity_check(1)").Scan(&verdict).Error; err != nil || verdict != "ok" {
+		return errors.Join(fmt.Errorf("it is not a sound database: %s", verdict), err)
+	}
+	had, err := history(db)
+	switch {
+	case err != nil:
+		return err
+	case had == nil:
+		return errors.New("it is empty")
+	}
+	for _, m := range migrations {
+		delete(had, m.id)
+	}
+	if len(had) > 0 {
+		return errNewer
+	}
+	var row map[string]any // of any version
+	if err := db.Table("lock").Take(&row, "id = 1").Error; err != nil {
+		return fmt.Errorf("reading the lock row: %w", err)
+	}
+	return nil
+}
+
+// goOn makes the numbers of the backup at part go on after those of the
+// database that it replaces: agents that compare when policies changed would
+// take an older number for no change, and a revision or a policy's id that is
+// given again would mean two things. It migrates the backup.
+func goOn(ctx context.Context, part, path string, now time.Time) error {
+	var old lockRow
+	if _, err := os.Stat(path); err == nil {
+		// One that cannot be read has no numbers to go on from.
+		_ = withSQLite(ctx, path, func(db *gorm.DB) error { return db.First(&old, 1).Error })
+	}
+	return withSQLite(ctx, part, func(db *gorm.DB) error {
+		if _, err := migrate(db, dialect{}); err != nil {
 			return err
-		case had == nil:
-			return errors.New("it is empty")
-		}
-		for _, m := range migrations {
-			delete(had, m.id)
-		}
-		if len(had) > 0 {
-			return errNewer
-		}
-		if !db.Migrator().HasColumn(&lockRow{}, "policies_changed") {
-			return nil // a version before there were such numbers
 		}
 		var lock lockRow
 		if err := db.First(&lock, 1).Error; err != nil {
 			return fmt.Errorf("reading the lock row: %w", err)
 		}
-		lock.PoliciesChanged = controller.Later(lock.PoliciesChanged, now)
-		lock.SecurityGroupsChanged = controller.Later(lock.SecurityGroupsChanged, now)
+		lock.Revision = max(lock.Revision, old.Revision) + 1
+		lock.Policy = max(lock.Policy, old.Policy)
+		lock.PoliciesRevision = lock.Revision
+		lock.PoliciesChanged = controller.Later(max(lock.PoliciesChanged, old.PoliciesChanged), now)
+		lock.SecurityGroupsChanged = controller.Later(max(lock.SecurityGroupsChanged, old.SecurityGroupsChanged), now)
 		return db.Save(&lock).Error
 	})
 }
