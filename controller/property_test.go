@@ -195,13 +195,16 @@ func checkBooks(rt *rapid.T, s *State) {
 			rt.Fatalf("egress rules %q: %d cells counted, %d use them", rules, s.profiles[rules].cells, len(cells))
 		}
 	}
-	naming := map[flows.GroupID][]flows.PolicyID{}
-	for _, id := range slices.Sorted(maps.Keys(s.policies)) {
-		for _, group := range groupsOf(s.policies[id].Rule) {
-			naming[group] = append(naming[group], id)
+	naming := map[flows.GroupID]map[flows.PolicyID]struct{}{}
+	for id, p := range s.policies {
+		for _, group := range groupsOf(p.Rule) {
+			if naming[group] == nil {
+				naming[group] = map[flows.PolicyID]struct{}{}
+			}
+			naming[group][id] = struct{}{}
 		}
 	}
-	if !maps.EqualFunc(naming, s.naming, slices.Equal) {
+	if !maps.EqualFunc(naming, s.naming, maps.Equal) {
 		rt.Fatalf("policies name %v, noted %v", naming, s.naming)
 	}
 	for group, app := range s.apps {

@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/weft-sdn/weft/api"
@@ -24,7 +25,7 @@ func (s *State) Select(filter api.Filter) []api.Policy {
 	}
 	var ids []flows.PolicyID
 	for _, app := range slices.Compact(slices.Sorted(slices.Values(apps))) {
-		ids = append(ids, s.naming[s.groups[flows.AppID(app)]]...)
+		ids = slices.AppendSeq(ids, maps.Keys(s.naming[s.groups[flows.AppID(app)]]))
 	}
 	slices.Sort(ids)
 	ids = slices.Compact(ids) // one may name two of the apps
@@ -38,22 +39,20 @@ func (s *State) Select(filter api.Filter) []api.Policy {
 // name notes that a policy names its groups.
 func (s *State) name(rule flows.Rule) {
 	for _, group := range groupsOf(rule) {
-		ids := s.naming[group]
-		at, _ := slices.BinarySearch(ids, rule.Policy)
-		s.naming[group] = slices.Insert(ids, at, rule.Policy)
+		if s.naming[group] == nil {
+			s.naming[group] = map[flows.PolicyID]struct{}{}
+		}
+		s.naming[group][rule.Policy] = struct{}{}
 	}
 }
 
 // unname is the inverse of name.
 func (s *State) unname(rule flows.Rule) {
 	for _, group := range groupsOf(rule) {
-		ids := s.naming[group]
-		if len(ids) == 1 {
+		delete(s.naming[group], rule.Policy)
+		if len(s.naming[group]) == 0 {
 			delete(s.naming, group)
-			continue
 		}
-		at, _ := slices.BinarySearch(ids, rule.Policy)
-		s.naming[group] = slices.Delete(ids, at, at+1)
 	}
 }
 

@@ -22,7 +22,7 @@ type State struct {
 	apps     map[flows.GroupID]flows.AppID
 	freed    map[flows.GroupID]quarantine
 	policies map[flows.PolicyID]PolicyAdded
-	naming   map[flows.GroupID][]flows.PolicyID              // policies that name a group, in ascending order, never none
+	naming   map[flows.GroupID]map[flows.PolicyID]struct{}   // policies that name a group, never none
 	toward   map[flows.GroupID]map[flows.PolicyID]flows.Rule // policies by destination
 	touched  map[flows.GroupID]api.Revision                  // last change of the policies toward a group
 	cells    map[flows.CellID]*cell
@@ -66,7 +66,7 @@ func NewState(overlay Overlay) *State {
 		apps:     map[flows.GroupID]flows.AppID{},
 		freed:    map[flows.GroupID]quarantine{},
 		policies: map[flows.PolicyID]PolicyAdded{},
-		naming:   map[flows.GroupID][]flows.PolicyID{},
+		naming:   map[flows.GroupID]map[flows.PolicyID]struct{}{},
 		toward:   map[flows.GroupID]map[flows.PolicyID]flows.Rule{},
 		touched:  map[flows.GroupID]api.Revision{},
 		cells:    map[flows.CellID]*cell{},
