@@ -53,6 +53,14 @@ type Configuration interface {
 	CheckFiles() error // of the files that they name; settings.Fault, joined
 }
 
+// WithoutFiles is the configuration for a command that uses only values: files
+// that they name may be missing.
+func WithoutFiles(config Configuration) Configuration { return withoutFiles{config} }
+
+type withoutFiles struct{ Configuration }
+
+func (withoutFiles) CheckFiles() error { return nil }
+
 // Load fills a configuration, which has the defaults, from the sources and
 // checks it. The warnings are of what works, but should not be so. The error is
 // a Faults with all that is wrong.

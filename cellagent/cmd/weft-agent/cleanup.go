@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/weft-sdn/weft/cellagent"
+	"github.com/weft-sdn/weft/settings"
 )
 
 func cleanupCommand() *cobra.Command {
@@ -26,8 +27,8 @@ is. What is gone already is no error.`,
 			if path == "" {
 				return errors.New("--config FILE is missing: it says which bridge and cell")
 			}
-			cfg, _, err := loadConfig(cmd, path)
-			if err != nil {
+			cfg := cellagent.DefaultConfig() // its certificates may be gone
+			if _, err := settings.Load(program.Sources(cmd, path), settings.WithoutFiles(&cfg)); err != nil {
 				return err
 			}
 			extent := cellagent.HostOnly

@@ -23,8 +23,17 @@ var program = settings.Program{
 // defaults. Its error lists all faults, each with its place, key and value;
 // warnings are logged.
 func loadConfig(cmd *cobra.Command, path string) (server.Config, *slog.Logger, error) {
+	return loadAs(cmd, path, func(c *server.Config) settings.Configuration { return c })
+}
+
+// loadValues does so for a command that needs no certificates.
+func loadValues(cmd *cobra.Command, path string) (server.Config, *slog.Logger, error) {
+	return loadAs(cmd, path, func(c *server.Config) settings.Configuration { return settings.WithoutFiles(c) })
+}
+
+func loadAs(cmd *cobra.Command, path string, as func(*server.Config) settings.Configuration) (server.Config, *slog.Logger, error) {
 	config := server.Default()
-	warnings, err := settings.Load(program.Sources(cmd, path), &config)
+	warnings, err := settings.Load(program.Sources(cmd, path), as(&config))
 	if err != nil {
 		return config, nil, err
 	}

@@ -36,7 +36,7 @@ controller does the same when it starts, and of several that start at once one d
 Run it before an upgrade to see that it works. SQLite's file must not be in use.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			config, log, err := loadConfig(cmd, path)
+			config, log, err := loadValues(cmd, path)
 			if err != nil {
 				return err
 			}
@@ -66,7 +66,7 @@ func backupCommand() *cobra.Command {
 read. The controller may run and write meanwhile. A MySQL server has its own tools.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			config, _, err := loadConfig(cmd, path)
+			config, _, err := loadValues(cmd, path)
 			if err != nil {
 				return err
 			}
@@ -89,7 +89,7 @@ database, which it keeps under another name. Stop the controller before. What wa
 written since the backup is gone: after the start every agent is told anew.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			config, _, err := loadConfig(cmd, path)
+			config, _, err := loadValues(cmd, path)
 			if err != nil {
 				return err
 			}
