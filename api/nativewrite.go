@@ -36,14 +36,12 @@ func (s *external) revise(c echo.Context, plan planner) (PolicyChanges, Revision
 		if err != nil {
 			return PolicyChanges{}, 0, err
 		}
-		switch {
-		case seen != nil && *seen < now:
+		if seen != nil && *seen != now {
 			return PolicyChanges{}, 0, outdated(*seen, now)
-		case seen == nil || *seen == now: // else another replica knows more than this one: soon it does too
-			changes, revision, err := s.attempt(c, records, now, plan)
-			if seen != nil || !errors.Is(err, ErrOutdated) {
-				return changes, revision, err
-			}
+		}
+		changes, revision, err := s.attempt(c, records, now, plan)
+		if seen != nil || !errors.Is(err, ErrOutdated) {
+			return changes, revision, err
 		}
 		select {
 		case <-ctx.Done():
@@ -51,14 +49,11 @@ func (s *external) revise(c echo.Context, plan planner) (PolicyChanges, Revision
 		case <-time.After(planPause):
 		}
 	}
-	if seen != nil {
-		return PolicyChanges{}, 0, Outdated("If-Match: revision %d is newer than any known here", *seen)
-	}
 	return PolicyChanges{}, 0, Unavailable("others change policies all the time: try again")
 }
 
 func outdated(seen, now Revision) error {
-	return Outdated("If-Match: the policies have changed since revision %d, the newest is %d", seen, now)
+	return Outdated("If-Match: the policies are not at revision %d, the newest is %d", seen, now)
 }
 
 // attempt tries once, with the policies as they were at a revision.

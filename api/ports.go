@@ -93,7 +93,8 @@ type PolicyChanges struct {
 // describes them.
 type PolicySets interface {
 	// Records lists all policies in the order of their ids, and the revision
-	// that last changed any of them.
+	// that last changed any of them: all that was acknowledged before, on
+	// whichever replica. Nobody may change the list: it is shared.
 	Records(ctx context.Context) ([]PolicyRecord, Revision, error)
 	// ChangePolicies makes all changes or none.
 	ChangePolicies(ctx context.Context, changes PolicyChanges, order Order) (Revision, error)

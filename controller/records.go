@@ -28,8 +28,12 @@ func (p PolicyAdded) record() api.PolicyRecord {
 }
 
 // Records lists all policies with what describes them, in the order of their
-// ids, and the revision that last changed any of them.
+// ids, and the revision that last changed any of them: all that was
+// acknowledged before, on whichever replica.
 func (c *Controller) Records(ctx context.Context) (list []api.PolicyRecord, revision api.Revision, err error) {
+	if err := c.catchUp(ctx); err != nil {
+		return nil, 0, err
+	}
 	err = c.ask(ctx, func(s *State) { list, revision = s.Records() })
 	return list, revision, err
 }
