@@ -110,6 +110,19 @@ func TestWatchIsCut(t *testing.T) {
 	}
 }
 
+// TestWatchersAreBounded: each holds a connection, so there are not any number.
+func TestWatchersAreBounded(t *testing.T) {
+	_, config := install(t)
+	s := run(t, config)
+	for range 100 {
+		watching(t, s, "")
+	}
+	err := admin(s).Watch(t.Context(), func(api.AuditEntry) error { return nil })
+	if !errors.Is(err, api.ErrUnavailable) || !strings.Contains(err.Error(), "100 programs watch already") {
+		t.Errorf("one more: %v", err)
+	}
+}
+
 // TestPagesUnderWrites: a policy that is there all the while is on one page,
 // and none is on two, whatever is written between them.
 func TestPagesUnderWrites(t *testing.T) {
