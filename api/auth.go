@@ -76,6 +76,10 @@ func CertificateAuth() Authenticator { return certificateAuth{} }
 
 type certificateAuth struct{}
 
+// sameOrigin tells the writes that another site's page had a browser make. A
+// browser shows its certificate whoever asks, as it would never a token.
+var sameOrigin = http.NewCrossOriginProtection()
+
 // Authenticate looks at the connection that the request came by: the handshake
 // has verified its certificate.
 func (certificateAuth) Authenticate(r *http.Request) (Caller, error) {
@@ -85,6 +89,9 @@ func (certificateAuth) Authenticate(r *http.Request) (Caller, error) {
 	subject := r.TLS.VerifiedChains[0][0].Subject
 	if subject.CommonName == "" {
 		return Caller{}, Unauthorized("the client certificate has no common name")
+	}
+	if sameOrigin.Check(r) != nil {
+		return Caller{}, Forbidden("a web page of another origin may not write in the name of who has the client certificate")
 	}
 	return Caller{Name: subject.CommonName, Subject: subject.CommonName, Scopes: subject.OrganizationalUnit}, nil
 }
