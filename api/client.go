@@ -34,13 +34,22 @@ func NewClientWith(baseURL string, tokens TokenSource, config *tls.Config) *Clie
 	return &Client{requester{
 		base:  normalizeURL(baseURL, "http://"),
 		token: tokens,
-		http: &http.Client{Transport: &http.Transport{
-			DialContext:         (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
-			TLSHandshakeTimeout: 5 * time.Second,
-			TLSClientConfig:     config,
-			Proxy:               http.ProxyFromEnvironment,
-		}},
+		http: &http.Client{
+			Transport: &http.Transport{
+				DialContext:         (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
+				TLSHandshakeTimeout: 5 * time.Second,
+				TLSClientConfig:     config,
+				Proxy:               http.ProxyFromEnvironment,
+			},
+			CheckRedirect: noRedirect,
+		},
 	}}
+}
+
+// noRedirect follows none: the token is for the address that was given, and of
+// a write that is sent elsewhere only a read might arrive.
+func noRedirect(r *http.Request, _ []*http.Request) error {
+	return Invalid("it redirects to %s://%s: if that is the controller, give that address", r.URL.Scheme, r.URL.Host)
 }
 
 // Wait says how long a write should wait for the switches. The zero value does

@@ -149,3 +149,24 @@ func TestKinds(t *testing.T) {
 		t.Errorf("an error without kind is %s", api.KindOf(inner))
 	}
 }
+
+// TestClientFollowsNoRedirect: the token goes nowhere else, and a write that
+// arrived as a read is no success.
+func TestClientFollowsNoRedirect(t *testing.T) {
+	x, seen := newExternal(), 0
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		seen++
+		x.handler.ServeHTTP(w, r)
+	}))
+	t.Cleanup(elsewhere.Close)
+	for _, status := range []int{http.StatusMovedPermanently, http.StatusFound, http.StatusTemporaryRedirect, http.StatusPermanentRedirect} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, elsewhere.URL+r.URL.Path, status)
+		}))
+		_, err := api.NewClient(server.URL, token).AddPolicies(t.Context(), []api.PolicyBody{dogs}, api.Wait{})
+		if !errors.Is(err, api.ErrInvalid) || !strings.Contains(err.Error(), "it redirects to "+elsewhere.URL+":") || seen > 0 {
+			t.Errorf("%d: %v, and %d requests elsewhere", status, err, seen)
+		}
+		server.Close()
+	}
+}

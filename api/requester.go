@@ -124,6 +124,9 @@ func unreachable(base string, err error) error {
 	if errors.As(err, &urlErr) {
 		err = urlErr.Err // without the URL, which is named once
 	}
+	if errors.Is(err, ErrInvalid) { // of noRedirect
+		return fmt.Errorf("%s: %w", base, err)
+	}
 	return Unavailable("no answer from %s: %w", base, err)
 }
 

@@ -40,8 +40,12 @@ func outsideClient(trust *tls.Config) *http.Client {
 		DialContext:     (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
 		TLSClientConfig: trust,
 		Proxy:           http.ProxyFromEnvironment,
-	}}
+	}, CheckRedirect: noRedirect}
 }
+
+// noRedirect has a redirect be the answer: passwords and tokens go to the
+// address that was given, and nowhere else.
+func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
 // fresh reports whether the access token can still be used.
 func (u *uaaLogin) fresh() bool {
