@@ -6,7 +6,12 @@ import "strings"
 // a mistake in it: everything before the last @ but scheme and user.
 func redactURL(text string) string {
 	at := strings.LastIndex(text, "@")
-	if at < 0 || strings.HasPrefix(text, "sqlite:///") {
+	switch {
+	case strings.HasPrefix(text, "sqlite:///"):
+		return text
+	case at < 0 && strings.HasPrefix(text, "mysql:"): // the password may be where the host should
+		at = len(text)
+	case at < 0:
 		return text
 	}
 	scheme, rest, isURL := strings.Cut(text[:at], "://")
