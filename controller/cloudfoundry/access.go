@@ -115,9 +115,10 @@ func (c *CloudController) developed(ctx context.Context, caller api.Caller, apps
 }
 
 // askable reports whether a text can be a GUID or the name of a client. Others
-// name nothing, and could change the meaning of a list with commas.
+// name nothing, and could change the meaning of a list with commas, or of a
+// path with dots.
 func askable(id string) bool {
-	return id != "" && len(id) <= maxGUID && !strings.ContainsFunc(id, func(r rune) bool {
+	return strings.Trim(id, ".") != "" && len(id) <= maxGUID && !strings.ContainsFunc(id, func(r rune) bool {
 		return r <= ' ' || r > '~' || r == ',' || r == '%'
 	})
 }

@@ -55,6 +55,7 @@ func TestAccess(t *testing.T) {
 				{api.Caller{Name: "nobody", Scopes: []string{api.ScopeWrite}}, []flows.AppID{"front"}, false},
 				{api.Caller{Name: "sly", Subject: "alice-guid,x"}, []flows.AppID{"front"}, false},
 				{api.Caller{Name: "sly", Subject: "../../v3/apps?"}, []flows.AppID{"front"}, false},
+				{api.Caller{Name: "sly", Subject: ".."}, []flows.AppID{"front"}, false},
 				{admin, []flows.AppID{"no-such-app"}, true},
 			} {
 				err := cc.MayWrite(t.Context(), c.who, c.apps)
