@@ -1,7 +1,6 @@
 package settings
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -62,7 +61,7 @@ func (p Program) subcommand(cmd *cobra.Command, use func(*cobra.Command, *loader
 	p.RegisterFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if path == "" {
-			return errors.New("--config FILE is missing")
+			return fmt.Errorf("--config FILE is missing, such as --config /etc/weft/%s.yaml", p.Name)
 		}
 		config := p.Fresh()
 		l := load(p.Sources(cmd, path), config)

@@ -44,6 +44,7 @@ type loader struct {
 	places  map[string]place // of keys and groups that were given
 	items   map[string]place // of a list's items in the file, by key and value
 	faults  []located
+	unread  bool // the file, which nobody can read
 }
 
 // Configuration is what Load fills.
@@ -111,7 +112,8 @@ func secretFile(k Key) Key {
 }
 
 // check adds what the configuration finds itself, except of keys that have a
-// fault: their values are not what was meant.
+// fault, whose values are not what was meant, and of keys that a file that
+// cannot be read may have.
 func (l *loader) check(config Configuration) {
 	faulty := map[string]bool{}
 	for _, find := range []func() error{config.Validate, config.CheckFiles} {
@@ -121,7 +123,9 @@ func (l *loader) check(config Configuration) {
 		for _, f := range faultsOf(find()) {
 			if f.Key == "" || !faulty[f.Key] {
 				f.Value = l.keys[f.Key].redacted(f.Value)
-				l.add(f, l.placeOf(f))
+				if at := l.placeOf(f); !l.unread || at.other != "" {
+					l.add(f, at)
+				}
 			}
 		}
 	}

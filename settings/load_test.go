@@ -82,6 +82,21 @@ func TestPrecedence(t *testing.T) {
 	}
 }
 
+// TestUnreadableFile is the one fault: what seems to be missing may be in it.
+func TestUnreadableFile(t *testing.T) {
+	for file, want := range map[string]string{
+		"/nowhere/f.yaml":      "reading the configuration: no such file",
+		write(t, "name: [\n"):  "not YAML",
+		write(t, "name: *x\n"): "not YAML",
+		t.TempDir():            "is a directory",
+	} {
+		_, err := settings.Load(settings.Sources{File: file}, &sample{})
+		if faults, _ := err.(settings.Faults); len(faults) != 1 || !strings.Contains(faults[0], want) {
+			t.Errorf("want only %q, got %q", want, err)
+		}
+	}
+}
+
 // TestFaults: each with its place, its key and what is wrong; no secret.
 func TestFaults(t *testing.T) {
 	missing := filepath.Join(t.TempDir(), "missing")

@@ -20,6 +20,7 @@ func (l *loader) readFile() {
 	}
 	file, err := os.Open(l.sources.File)
 	if err != nil {
+		l.unread = true
 		l.add(Fault{Must: "reading the configuration: " + reason(err)}, place{})
 		return
 	}
@@ -28,6 +29,7 @@ func (l *loader) readFile() {
 	decoder := yaml.NewDecoder(file)
 	if err := decoder.Decode(&document); err != nil {
 		if !errors.Is(err, io.EOF) { // an empty file has no key
+			l.unread = true
 			l.addSyntax(err)
 		}
 		return
