@@ -59,7 +59,7 @@ func claim(path string) (*os.File, error) {
 	}
 	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		_ = file.Close() // the lock is what failed
-		return nil, fmt.Errorf("another weft-controller has it open (lock %s): %w", path, err)
+		return nil, fmt.Errorf("another weft-controller has it open: stop that first (lock %s: %w)", path, err)
 	}
 	return file, nil
 }

@@ -55,7 +55,12 @@ a start with nothing new changes no flow. SIGTERM leaves everything as it is.`,
 
   # what is it doing, and is the switch in step?
   weft-agent status`,
-		Args:          cobra.NoArgs,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return fmt.Errorf("unknown command %q: weft-agent --help lists the commands", args[0])
+			}
+			return nil
+		},
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -26,6 +26,14 @@ func withConfig(cmd *cobra.Command, path *string) *cobra.Command {
 	return cmd
 }
 
+// oneFile are the arguments of the commands that take a backup's path.
+func oneFile(cmd *cobra.Command, args []string) error {
+	if len(args) != 1 {
+		return fmt.Errorf("%s takes one FILE, but got %d: weft-controller %s", cmd.Name(), len(args), cmd.Use)
+	}
+	return nil
+}
+
 func migrateCommand() *cobra.Command {
 	var path string
 	return withConfig(&cobra.Command{
@@ -64,7 +72,7 @@ func backupCommand() *cobra.Command {
 		Short: "Copy the SQLite database into a new file, while the controller runs",
 		Long: `backup copies the database as of one moment into a new file that only its owner may
 read. The controller may run and write meanwhile. A MySQL server has its own tools.`,
-		Args: cobra.ExactArgs(1),
+		Args: oneFile,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			config, _, err := loadValues(cmd, path)
 			if err != nil {
@@ -87,7 +95,7 @@ func restoreCommand() *cobra.Command {
 		Long: `restore checks a file that backup made and puts a copy of it in the place of the
 database, which it keeps under another name. Stop the controller before. What was
 written since the backup is gone: after the start every agent is told anew.`,
-		Args: cobra.ExactArgs(1),
+		Args: oneFile,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			config, _, err := loadValues(cmd, path)
 			if err != nil {

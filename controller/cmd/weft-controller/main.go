@@ -50,7 +50,12 @@ docs/configuration.md explains all keys.`,
 
   # run on other ports, and see which in the log's line "ready"
   weft-controller --config /etc/weft/weft-controller.yaml --listen 127.0.0.1:0 --internal-listen 127.0.0.1:0`,
-		Args:          cobra.NoArgs,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return fmt.Errorf("unknown command %q: weft-controller --help lists the commands", args[0])
+			}
+			return nil
+		},
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
