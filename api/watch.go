@@ -42,7 +42,7 @@ func (s *external) watch(c echo.Context) error {
 	default:
 		return Unavailable("%d programs watch already: try again later", maxWatchers)
 	}
-	w := watcher{control: http.NewResponseController(c.Response()), c: c}
+	w := watcher{control: http.NewResponseController(c.Response()), c: c, admitted: time.Now()}
 	if err := w.control.SetReadDeadline(time.Time{}); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return fmt.Errorf("setting deadlines: %w", err) // the stream must not end as a slow request
 	}
@@ -83,6 +83,9 @@ func (s *external) tell(w *watcher, after *Revision) error {
 	defer cancel()
 	entries, reached, err := s.Watch.PolicyChanges(ctx, *after)
 	*after = reached
+	if gone := s.admitAgain(w); gone != nil {
+		return gone
+	}
 	if errors.Is(err, context.DeadlineExceeded) {
 		return w.write(fmt.Sprintf("id: %d\n: ping\n\n", reached))
 	}
@@ -101,6 +104,16 @@ func (s *external) tell(w *watcher, after *Revision) error {
 		}
 	}
 	return nil
+}
+
+// admitAgain looks whether the reader's token is still good, and for what: a
+// stream may outlive both.
+func (s *external) admitAgain(w *watcher) error {
+	if time.Since(w.admitted) < heartbeat {
+		return nil
+	}
+	w.admitted = time.Now()
+	return s.authenticate(s.admit(forWriters)(func(echo.Context) error { return nil }))(w.c)
 }
 
 // visibleEntry leaves out the policies that the caller may not see.
@@ -126,8 +139,9 @@ func (s *external) visibleEntry(c echo.Context, entry AuditEntry) (AuditEntry, e
 
 // watcher is one open stream.
 type watcher struct {
-	c       echo.Context
-	control *http.ResponseController
+	c        echo.Context
+	control  *http.ResponseController
+	admitted time.Time // last
 }
 
 // write sends text, and fails if the reader does not take it in time.
