@@ -42,6 +42,16 @@ func TestNativeListings(t *testing.T) {
 		`"policies":[{"id":1,"source":{"id":"cats"},"destination":{"id":"dogs","protocol":"tcp","ports":{"start":8080,"end":8090}},"cookie":"0x4000000000000001"}]}`)
 }
 
+// TestUnknownParametersAreRefused: who has mistyped dry_run would write.
+func TestUnknownParametersAreRefused(t *testing.T) {
+	x := newExternal()
+	wantProblem(t, x.call("PUT", "/weft/v1/sets/shop?dryrun=true", `{"policies":[{"source":"a","destination":"b","protocol":"tcp","ports":{"start":1,"end":1}}]}`),
+		400, `"dryrun" is no parameter of PUT /weft/v1/sets/{name}: see /openapi.json`)
+	wantProblem(t, x.call("GET", "/weft/v1/cells?limit=1", ""), 400, `"limit" is no parameter of GET /weft/v1/cells: see /openapi.json`)
+	wantProblem(t, x.call("GET", "/weft/v1/policies?set=a%zz", ""), 400, `query: invalid URL escape "%zz"`)
+	want(t, x.call("GET", "/weft/v1/policies", ""), 200, `{"policies":[],"revision":0}`)
+}
+
 // TestOverlappingPoliciesShareCookies, and the listing shows them.
 func TestOverlappingPoliciesShareCookies(t *testing.T) {
 	x := newExternal()

@@ -1,7 +1,10 @@
 package api
 
 import (
+	"maps"
 	"net/http"
+	"net/url"
+	"slices"
 
 	"github.com/labstack/echo/v4"
 )
@@ -80,7 +83,7 @@ var (
 	}
 	waiting = []parameter{
 		{"wait", "answer when the switches of the connected cells (`applied`) or of all cells (`applied-all`) that it concerns hold the change", waitFor},
-		{"timeout", "how long to wait at most, such as 500ms or 30s", anyString},
+		{"timeout", "how long to wait at most, such as 500ms or 10m, which is the longest (default 30s)", anyString},
 	}
 	onlyIfChanged = []parameter{{"If-None-Match", "the ETag of the answer that the caller has (heeded for admins)", anyString}}
 	onlyIfSeen    = []parameter{{"If-Match", "the ETag of the answer that the caller has seen: refused (412) if any policy has changed since", anyString}}
@@ -199,11 +202,31 @@ func (s *external) serves(op operation) bool {
 	return op.who == forAdmins || s.Sets != nil
 }
 
+// checkQuery refuses parameters that the operation does not have: a dry_run
+// with a typing error in it must not write.
+func (op operation) checkQuery(raw string) error {
+	query, err := url.ParseQuery(raw)
+	if err != nil {
+		return Invalid("query: %w", err)
+	}
+	for _, name := range slices.Sorted(maps.Keys(query)) {
+		if !slices.ContainsFunc(op.query, func(p parameter) bool { return p.name == name }) {
+			return Invalid("%.80q is no parameter of %s %s: see /openapi.json", name, op.method, Version+bracePath(op.path))
+		}
+	}
+	return nil
+}
+
 // nativeRoutes adds the native API to a router.
 func (s *external) nativeRoutes(e *echo.Echo) {
 	for _, op := range nativeOperations() {
 		if s.serves(op) {
-			e.Add(op.method, Version+op.path, func(c echo.Context) error { return op.handle(s, c) }, s.authenticate, s.admit(op.who))
+			e.Add(op.method, Version+op.path, func(c echo.Context) error {
+				if err := op.checkQuery(c.Request().URL.RawQuery); err != nil {
+					return err
+				}
+				return op.handle(s, c)
+			}, s.authenticate, s.admit(op.who))
 		}
 	}
 	document := []byte(encode(openAPI()))

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -107,7 +108,9 @@ stale. The native API is described for programs by the OpenAPI 3.1 document that
 every controller serves at ` + "`/openapi.json`" + `; this is the same for people.
 
 All of it is served where ` + "`listen`" + ` says. Callers prove who they are as
-` + "`auth.mode`" + ` says, with a bearer token or a certificate.
+` + "`auth.mode`" + ` says, with a bearer token or a certificate. The internal API, for
+agents, is served where ` + "`internal_listen`" + ` says: [compatibility.md](compatibility.md)
+has its routes for agents that are not ours.
 
 ## Cloud Foundry's policy server API
 
@@ -122,7 +125,9 @@ contract of Cloud Foundry's container networking; errors have its shape,
 const nativeHead = `
 ## Native API
 
-For admins and their programs. The path of each operation begins with ` + "`" + Version + "`" + `.
+For admins and their programs. The path of each operation begins with ` + "`" + Version + "`" + `:
+
+    curl -H "Authorization: Bearer $(cat /etc/weft/token)" http://127.0.0.1:4002` + Version + `/policies
 
 **Who may.** ` + "`network.admin`" + ` may do everything. Callers with ` + "`network.write`" + ` see and
 write policies whose two apps are both theirs, as Cloud Controller says, and may
@@ -130,10 +135,10 @@ ask who reaches their apps. All else is 403.
 
 **Errors** are problem documents (RFC 9457, ` + "`application/problem+json`" + `): ` + "`detail`" + `
 names the field and its value, ` + "`kind`" + ` is for programs, ` + "`instance`" + ` has the request's
-id as the log has it.
+id as the log has it. The kinds are [below](#kinds-of-errors).
 
-**Bodies** may not have fields that nobody knows, so that a typing error is told.
-They have at most 10 MiB.
+**Bodies** and queries may not have fields and parameters that nobody knows, so that
+a typing error is told. A body has at most 10 MiB.
 
 **Revisions.** The ETag of all answers about policies is the revision that last
 changed any policy. With ` + "`If-Match`" + ` a write is refused (412) if that is another
@@ -156,14 +161,46 @@ func reference(t *testing.T) string {
 	for _, op := range nativeOperations() {
 		op.reference(&out)
 	}
+	writeKinds(t, &out)
 	writeTypes(t, &out)
 	return out.String()
+}
+
+// writeKinds lists the kinds of errors with the comments that they have in the code.
+func writeKinds(t *testing.T, out *strings.Builder) {
+	out.WriteString("## Kinds of errors\n\n| kind | status | |\n|---|---|---|\n")
+	parsed, err := parser.ParseFile(token.NewFileSet(), "errors.go", nil, parser.ParseComments)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ast.Inspect(parsed, func(n ast.Node) bool {
+		if spec, is := n.(*ast.ValueSpec); is {
+			if of, is := spec.Type.(*ast.Ident); is && of.Name == "Kind" {
+				kind, err := strconv.Unquote(spec.Values[0].(*ast.BasicLit).Value)
+				if err != nil {
+					t.Fatal(err)
+				}
+				fmt.Fprintf(out, "| `%s` | %d | %s |\n", kind, statusOf(Kind(kind)), strings.TrimSpace(spec.Comment.Text()))
+			}
+		}
+		return true
+	})
+	out.WriteString("\n")
 }
 
 func (op operation) reference(out *strings.Builder) {
 	text := strings.TrimSpace(op.summary + ". " + op.text)
 	fmt.Fprintf(out, "### %s %s\n\n%s\n\nScope: %s.\n\n", op.method, bracePath(op.path), text, op.scopes())
-	op.parameters(func(in string, p parameter) { fmt.Fprintf(out, "- %s `%s`: %s\n", in, p.name, p.text) })
+	op.parameters(func(in string, p parameter) {
+		fmt.Fprintf(out, "- %s `%s`: %s", in, p.name, p.text)
+		if most, bounded := p.schema["maximum"]; bounded {
+			fmt.Fprintf(out, ", at most %v", most)
+		}
+		if absent, has := p.schema["default"]; has {
+			fmt.Fprintf(out, " (default %v)", absent)
+		}
+		out.WriteString("\n")
+	})
 	if op.body != nil {
 		fmt.Fprintf(out, "- body: %s\n", typeLink(reflect.TypeOf(op.body)))
 	}

@@ -19,7 +19,7 @@ type Endpoint struct {
 	Group     uint16 `json:"group"`          // in listings only: the app's group id, 0 for none
 
 	// Egress is where the container may open connections out of the overlay,
-	// as flows.EgressRules has it. Absent: nowhere.
+	// such as "tcp 10.0.0.1-10.0.0.9 443; icmp 192.0.2.1 8/0". Absent: nowhere.
 	Egress string `json:"egress,omitempty"`
 	Log    bool   `json:"log,omitempty"` // in listings only: its accepted connections are logged
 
@@ -139,7 +139,7 @@ type Group struct {
 	Type     string `json:"type"`     // "app"
 	Policies int    `json:"policies"` // that name it
 
-	// State is GroupQuarantined for an id that its app no longer uses and that
+	// State is "quarantined" for an id that its app no longer uses and that
 	// nobody else may have yet. Until is then when it can be released at the
 	// earliest: cells that lag hold it up.
 	State string     `json:"state,omitempty"`
@@ -174,7 +174,7 @@ type Explanation struct {
 	Endpoint *Endpoint    `json:"endpoint,omitempty"`
 	Cell     *Cell        `json:"cell,omitempty"`
 
-	// Of egress flows: the rule, as flows.EgressRules has it, and who has it.
+	// Of egress flows: the rule, as the field egress of endpoints has it, and who has it.
 	Rule      string     `json:"rule,omitempty"`
 	Endpoints []Endpoint `json:"endpoints,omitempty"`
 }

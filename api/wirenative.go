@@ -127,10 +127,10 @@ type AuditList struct {
 
 // Problem is the body of the native API's errors (RFC 9457).
 type Problem struct {
-	Type     string `json:"type"`               // "about:blank" or a URI of docs/api.md
+	Type     string `json:"type"`               // "about:blank"
 	Title    string `json:"title"`              // of the status
 	Status   int    `json:"status"`             //
 	Detail   string `json:"detail"`             // names the field and its value
 	Instance string `json:"instance,omitempty"` // the request's id
-	Kind     string `json:"kind"`               // see Kind
+	Kind     string `json:"kind"`               // such as "invalid"
 }
