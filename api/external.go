@@ -34,13 +34,13 @@ type External struct {
 // external holds the handlers' dependencies.
 type external struct {
 	External
-	watchers chan struct{} // one in it for each open watch
+	watchers watchers
 }
 
 // NewExternal returns the handler of the external API and of the native API
 // beside it.
 func NewExternal(config External) http.Handler {
-	s := &external{External: config, watchers: make(chan struct{}, maxWatchers)}
+	s := &external{External: config, watchers: watchers{own: map[string]int{}}}
 	e := newEcho(config.Log, maxBodyBytes)
 	e.HTTPErrorHandler = writeExternalError
 	e.Pre(requestID, securityHeaders, s.allowOrigin)

@@ -1,12 +1,14 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -20,6 +22,10 @@ const (
 	// maxWatchers bounds the streams that are open at a time, each of which
 	// holds a connection and reads the change log.
 	maxWatchers = 100
+
+	// maxOwnWatchers bounds those of one caller that is no administrator, so
+	// that nobody keeps everybody else out.
+	maxOwnWatchers = 10
 
 	// heartbeat is how long a watch is silent at most.
 	heartbeat = 15 * time.Second
@@ -36,12 +42,11 @@ func (s *external) watch(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	select {
-	case s.watchers <- struct{}{}:
-		defer func() { <-s.watchers }()
-	default:
-		return Unavailable("%d programs watch already: try again later", maxWatchers)
+	leave, err := s.watchers.enter(callerOf(c))
+	if err != nil {
+		return err
 	}
+	defer leave()
 	w := watcher{control: http.NewResponseController(c.Response()), c: c, admitted: time.Now()}
 	if err := w.control.SetReadDeadline(time.Time{}); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return fmt.Errorf("setting deadlines: %w", err) // the stream must not end as a slow request
@@ -60,6 +65,41 @@ func (s *external) watch(c echo.Context) error {
 		return nil // the reader has gone, or the controller is stopping
 	}
 	return fmt.Errorf("a watch ended: %w", err)
+}
+
+// watchers counts the open streams.
+type watchers struct {
+	mu  sync.Mutex
+	all int
+	own map[string]int // by subject, of callers that are no administrators; never 0
+}
+
+// enter counts one more stream of the caller, until leave is called.
+func (w *watchers) enter(caller Caller) (leave func(), err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	who, free := cmp.Or(caller.Subject, caller.Name), caller.Has(ScopeAdmin)
+	switch {
+	case w.all == maxWatchers:
+		return nil, Unavailable("%d programs watch already: try again later", maxWatchers)
+	case free:
+	case w.own[who] == maxOwnWatchers:
+		return nil, Unavailable("%d programs of yours watch already: end one first", maxOwnWatchers)
+	default:
+		w.own[who]++
+	}
+	w.all++
+	return func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.all--
+		if free {
+			return
+		}
+		if w.own[who]--; w.own[who] == 0 {
+			delete(w.own, who)
+		}
+	}, nil
 }
 
 // watchFrom says where a watch begins: after the last event that the reader
