@@ -51,12 +51,6 @@ func newWorld() world {
 // AddOrg makes an organization.
 func (s *Stub) AddOrg(org Org) { s.change(func() { s.orgs[org.GUID] = org }) }
 
-// AddSpace makes a space; without an organization it is in "org".
-func (s *Stub) AddSpace(space Space) {
-	space.Org, space.Name = cmp.Or(space.Org, "org"), cmp.Or(space.Name, space.GUID)
-	s.change(func() { s.spaces[space.GUID] = space })
-}
-
 // AddApp makes an app, and its space if that does not exist. Without a name it
 // is called by its GUID.
 func (s *Stub) AddApp(app App) {
@@ -72,18 +66,9 @@ func (s *Stub) AddApp(app App) {
 // RemoveApp deletes an app.
 func (s *Stub) RemoveApp(guid string) { s.change(func() { delete(s.apps, guid) }) }
 
-// RemoveSpace deletes a space; its apps stay, as they may for a moment in a
-// real Cloud Controller.
-func (s *Stub) RemoveSpace(guid string) { s.change(func() { delete(s.spaces, guid) }) }
-
 // AddDeveloper makes a user or client, named by its id, a developer of the space.
 func (s *Stub) AddDeveloper(user, space string) {
 	s.change(func() { s.developers[role{user, space}] = true })
-}
-
-// RemoveDeveloper is the inverse.
-func (s *Stub) RemoveDeveloper(user, space string) {
-	s.change(func() { delete(s.developers, role{user, space}) })
 }
 
 // SetSecurityGroups makes these all that there are, and moves the time of the
