@@ -122,7 +122,7 @@ func (c *Config) overlayKeys() []settings.Key {
 			Meaning: "Networks that no container may reach, whatever its egress rules say: the cloud's metadata service, say. What stays on the overlay is for policies.",
 		}, {
 			Name: "group_quarantine", Value: settings.Duration(&c.GroupQuarantine),
-			Meaning: "How long the group id of an app that is gone waits at least before another app can have it. It also waits until every cell has confirmed that its switch no longer knows it; a cell that is away holds it up.",
+			Meaning: "How long the group id of an app that is gone waits before another app can have it, from when the last cell has confirmed that its switch no longer knows it: a cell that is away holds it up.",
 		}, {
 			Name: "log_level", Value: settings.Text(&c.LogLevel),
 			Meaning: "`debug`, `info`, `warn` or `error`.",

@@ -171,7 +171,7 @@ func validateURL(fault faultFunc, key, text string) {
 	u, err := url.Parse(text)
 	switch {
 	case err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https"):
-		fault(key, redactURL(text), "must be an http or https URL, such as https://uaa.example")
+		fault(key, redactURL(text), "must be an http or https URL, such as https://host.example")
 	case u.User != nil:
 		fault(key, redactURL(text), "must not hold a user or password")
 	}
