@@ -17,8 +17,11 @@ import (
 
 const (
 	// keysAge is how old the keys may be before they are fetched again, besides.
-	// So long may a key work that the UAA has dropped.
 	keysAge = 5 * time.Minute
+	// maxKeysAge is how old they may be before a token waits for newer ones, if
+	// there was nobody to have them fetched meanwhile. So long may a key work
+	// that the UAA has dropped, while the UAA answers.
+	maxKeysAge = 2 * keysAge
 	// keysPause is between two fetches, after the first keysBurst. Tokens of
 	// unknown keys, which anybody can make, cause no more of them.
 	keysPause = time.Second
@@ -64,6 +67,7 @@ func (p *published) find(token *jwt.Token) (any, error) {
 type keyRing struct {
 	ask    func(context.Context) (*published, error)
 	last   atomic.Pointer[published] // nil before the first success
+	failed atomic.Int64              // when asking failed last, Unix time, ns
 	flight singleflight.Group
 	limit  *rate.Limiter
 }
@@ -77,8 +81,15 @@ func newKeyRing(ask func(context.Context) (*published, error)) *keyRing {
 // arrives; all that wait for an answer share it.
 func (k *keyRing) find(ctx context.Context, token *jwt.Token) (key any, issuer string, err error) {
 	if last := k.last.Load(); last != nil {
-		if time.Since(last.fetched) > keysAge {
-			_ = k.fetch(ctx) // besides: the old ones are good meanwhile
+		if age := time.Since(last.fetched); age > keysAge {
+			fetched := k.fetch(ctx) // besides: the old ones are good meanwhile
+			if age > maxKeysAge && time.Since(time.Unix(0, k.failed.Load())) > keysAge {
+				select {
+				case <-fetched:
+				case <-ctx.Done():
+				}
+				last = k.last.Load() // as before if the UAA does not answer
+			}
 		}
 		if key, err = last.find(token); !errors.Is(err, errUnknownKey) {
 			return key, last.issuer, err
@@ -108,6 +119,7 @@ func (k *keyRing) fetch(ctx context.Context) <-chan singleflight.Result {
 		}
 		now, err := k.ask(ctx)
 		if err != nil {
+			k.failed.Store(time.Now().UnixNano())
 			return nil, err
 		}
 		k.last.Store(now)
