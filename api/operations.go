@@ -160,7 +160,7 @@ func policyOperations() []operation {
 		summary: "Follow the changes of policies as server-sent events",
 		text: "Event `change` has an entry of the audit log as its data, and its revision as its id. " +
 			"Event `cut` is the last one: the reader is too far behind, and has to list the policies again; its data is a problem document. " +
-			"A comment every 15 s at least says that the stream lives. A request without Last-Event-ID begins with the next change.",
+			"A comment every 15 s at least says that the stream lives. It ends within half a minute when its token does, or the token's scope. A request without Last-Event-ID begins with the next change.",
 		header: []parameter{{"Last-Event-ID", "the id of the last event that the reader has: go on after it", aRevision}},
 		replies: []reply{{
 			status: http.StatusOK, text: "events, until one side ends it", body: "", media: eventsType,
