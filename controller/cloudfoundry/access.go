@@ -3,6 +3,7 @@ package cloudfoundry
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net/url"
@@ -44,25 +45,38 @@ func (c *CloudController) MayWrite(ctx context.Context, caller api.Caller, apps 
 	if caller.Has(api.ScopeAdmin) {
 		return nil
 	}
-	mine, err := c.developed(ctx, caller, apps)
-	if err != nil {
+	mine, err := c.developed(ctx, caller, apps, true)
+	var unknown errUnknown
+	switch {
+	case errors.As(err, &unknown):
+		return notYours(flows.AppID(unknown))
+	case err != nil:
 		return err
 	}
 	for _, app := range apps {
 		if !mine[app] {
-			return &api.Error{
-				Kind: api.ErrForbidden, Text: "one or more applications cannot be found or accessed",
-				Detail: fmt.Sprintf("%.100q", app),
-			}
+			return notYours(app)
 		}
 	}
 	return nil
 }
 
+func notYours(app flows.AppID) error {
+	return &api.Error{
+		Kind: api.ErrForbidden, Text: "one or more applications cannot be found or accessed",
+		Detail: fmt.Sprintf("%.100q", app),
+	}
+}
+
+// errUnknown is an app that does not exist, where one is enough to say no.
+type errUnknown flows.AppID
+
+func (e errUnknown) Error() string { return fmt.Sprintf("app %.100q does not exist", string(e)) }
+
 // Visible asks whose apps they are; an admin sees all.
 func (c *CloudController) Visible(ctx context.Context, caller api.Caller, apps []flows.AppID) (map[flows.AppID]bool, error) {
 	if !caller.Has(api.ScopeAdmin) {
-		return c.developed(ctx, caller, apps)
+		return c.developed(ctx, caller, apps, false)
 	}
 	all := make(map[flows.AppID]bool, len(apps))
 	for _, app := range apps {
@@ -74,7 +88,7 @@ func (c *CloudController) Visible(ctx context.Context, caller api.Caller, apps [
 // Gone asks which apps exist. That none of very many do is not believed: a
 // client that lacks the right to see apps is told so too.
 func (c *CloudController) Gone(ctx context.Context, apps []flows.AppID) ([]flows.AppID, error) {
-	spaces, err := c.spacesOf(ctx, apps)
+	spaces, err := c.spacesOf(ctx, apps, false)
 	if err != nil {
 		return nil, err
 	}
@@ -91,13 +105,13 @@ func (c *CloudController) Gone(ctx context.Context, apps []flows.AppID) ([]flows
 }
 
 // developed returns those of the apps that are in a space whose developer the
-// caller is.
-func (c *CloudController) developed(ctx context.Context, caller api.Caller, apps []flows.AppID) (map[flows.AppID]bool, error) {
+// caller is. With all set errUnknown if any of them does not exist.
+func (c *CloudController) developed(ctx context.Context, caller api.Caller, apps []flows.AppID, all bool) (map[flows.AppID]bool, error) {
 	mine := map[flows.AppID]bool{}
 	if !askable(caller.Subject) { // a filter of roles by it would let others' through
 		return mine, nil
 	}
-	spaces, err := c.spacesOf(ctx, apps)
+	spaces, err := c.spacesOf(ctx, apps, all)
 	if err != nil {
 		return nil, err
 	}
@@ -134,12 +148,17 @@ func inChunks(ctx context.Context, ids []string, ask func(ctx context.Context, c
 	return asking.Wait()
 }
 
-// spacesOf returns the space of each app that exists.
-func (c *CloudController) spacesOf(ctx context.Context, apps []flows.AppID) (map[string]string, error) {
-	wanted := map[string]bool{}
+// spacesOf returns the space of each app that exists. With all set it gives up
+// at the first that does not: a request may name 300,000 that somebody made up.
+func (c *CloudController) spacesOf(ctx context.Context, apps []flows.AppID, all bool) (map[string]string, error) {
+	wanted, odd := map[string]bool{}, ""
 	for _, app := range apps {
 		if askable(string(app)) {
 			wanted[string(app)] = true
+		} else if all {
+			clear(wanted)
+			odd = string(app)
+			break
 		}
 	}
 	var mu sync.Mutex
@@ -166,6 +185,11 @@ func (c *CloudController) spacesOf(ctx context.Context, apps []flows.AppID) (map
 			if wanted[app.GUID] {
 				href := app.Links.Space.Href
 				spaces[app.GUID] = href[strings.LastIndexByte(href, '/')+1:]
+			}
+		}
+		for _, guid := range guids {
+			if _, exists := spaces[guid]; all && !exists {
+				return errUnknown(cmp.Or(guid, odd))
 			}
 		}
 		return nil

@@ -104,6 +104,25 @@ func TestChunks(t *testing.T) {
 	}
 }
 
+// TestInventedAppsCostLittle: who names thousands that do not exist is refused
+// without a question about each.
+func TestInventedAppsCostLittle(t *testing.T) {
+	cf := platform(t)
+	_, cc := connect(t, cf, quiet, "")
+	apps := []flows.AppID{"front"}
+	for i := range 20_000 {
+		apps = append(apps, flows.AppID(fmt.Sprintf("%036d", i)))
+	}
+	for _, extra := range []flows.AppID{"back", "not,askable"} {
+		if err := cc.MayWrite(t.Context(), alice, append(apps, extra)); !errors.Is(err, api.ErrForbidden) || strings.Contains(err.Error(), "front") {
+			t.Errorf("with %q: %v", extra, err)
+		}
+	}
+	if n := cf.CC.Calls("/v3/apps"); n > 20 {
+		t.Errorf("%d requests for /v3/apps", n)
+	}
+}
+
 // TestBlindClient: a Cloud Controller that shows us no app at all does not make
 // all of them gone.
 func TestBlindClient(t *testing.T) {
