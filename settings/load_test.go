@@ -169,7 +169,7 @@ func TestFaultsBesideTheFile(t *testing.T) {
 	}
 }
 
-// TestReadersOfSecrets: a secret in a file that every user can read is warned
+// TestReadersOfSecrets: a secret in a file that every user can use is warned
 // of, another text is not.
 func TestReadersOfSecrets(t *testing.T) {
 	path := write(t, "name: n\nlogin: {secret: hunter2}")
@@ -179,13 +179,18 @@ func TestReadersOfSecrets(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	writable := write(t, "name: n\nlogin: {secret: hunter2}")
+	if err := os.Chmod(writable, 0o602); err != nil {
+		t.Fatal(err)
+	}
 	public := write(t, "name: n\nlogin: {deep: {dsn: nothing}}")
 	if err := os.Chmod(public, 0o644); err != nil {
 		t.Fatal(err)
 	}
 	for file, want := range map[string]string{
-		path:   path + `:2: login.secret "***": stands in a file that every user of this host may use (mode 0644): chmod 600`,
-		public: "",
+		path:     path + `:2: login.secret "***": stands in a file that every user of this host may use (mode 0644): chmod 600`,
+		writable: writable + ":2:",
+		public:   "",
 		write(t, "name: n\nlogin: {secret_file: "+open+"}"): `login.secret_file "` + open + `": holds a secret that every user`,
 	} {
 		warnings, err := settings.Load(settings.Sources{File: file}, &sample{})

@@ -79,7 +79,10 @@ func Restore(ctx context.Context, dsn, file string, now time.Time) (aside string
 		if err := withSQLite(ctx, part, inspect); err != nil {
 			return fmt.Errorf("%s is no backup: %w", file, err)
 		}
-		return goOn(ctx, part, path, now)
+		if err := goOn(ctx, part, path, now); err != nil {
+			return fmt.Errorf("%s: %w", file, err)
+		}
+		return nil
 	}, func(part string) error {
 		if aside, err = putAside(ctx, path, now); err != nil {
 			return fmt.Errorf("keeping the database that is there: %w", err)
@@ -143,7 +146,7 @@ func copyFile(from, to string) error {
 	return errors.Join(err, out.Close())
 }
 
-// inspect accepts a sound database of ours, of a version that we know.
+// inspect accepts a sound database of ours, of any version: migrate refuses newer ones.
 func inspect(db *gorm.DB) error {
 	var verdict string
 	if err := db.Raw("PRAGMA integrity_check(1)").Scan(&verdict).Error; err != nil || verdict != "ok" {
@@ -155,12 +158,6 @@ func inspect(db *gorm.DB) error {
 		return err
 	case had == nil:
 		return errors.New("it is empty")
-	}
-	for _, m := range migrations {
-		delete(had, m.id)
-	}
-	if len(had) > 0 {
-		return errNewer
 	}
 	var row map[string]any // of any version
 	if err := db.Table("lock").Take(&row, "id = 1").Error; err != nil {
