@@ -177,7 +177,7 @@ func goOn(ctx context.Context, part, path string, now time.Time) error {
 		_ = withSQLite(ctx, path, func(db *gorm.DB) error { return db.First(&old, 1).Error })
 	}
 	return withSQLite(ctx, part, func(db *gorm.DB) error {
-		if _, err := migrate(db, dialect{}); err != nil {
+		if _, err := migrate(db, dialect{}, now); err != nil {
 			return err
 		}
 		var lock lockRow

@@ -132,11 +132,16 @@ func TestIfRevision(t *testing.T) {
 	})
 }
 
-// TestMarksGrow with every change, whatever the clock does.
+// TestMarksGrow from when the database was made, with every change, whatever
+// the clock does.
 func TestMarksGrow(t *testing.T) {
 	onEach(t, func(t *testing.T, db place) {
 		s := open(t, db, options())
-		first := options().Now().UnixNano()
+		begun := options().Now().UnixNano() // before anything changed
+		if got, want := marks(t, s), (controller.Marks{PoliciesChanged: begun, SecurityGroupsChanged: begun}); got != want {
+			t.Errorf("a new database has %+v, want %+v", got, want)
+		}
+		first := begun + 1
 		for i := range int64(3) {
 			do(t, s, controller.AddPolicies{Policies: []api.Policy{policy("cats", "dogs", uint16(1+i))}})
 			do(t, s, controller.SetSecurityGroups{Groups: []api.SecurityGroup{{GUID: "g", Name: fmt.Sprint(i)}}})

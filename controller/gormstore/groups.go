@@ -104,7 +104,7 @@ func (w *write) nextGroup() (uint16, error) {
 	return 0, w.exhausted()
 }
 
-// exhausted says that no id is left, and when one may be.
+// exhausted says that no id is left, as upstream does, and when one may be.
 func (w *write) exhausted() error {
 	var quarantine struct {
 		Freed int64
@@ -116,10 +116,10 @@ func (w *write) exhausted() error {
 	case err != nil:
 		return fmt.Errorf("looking for a free group id: %w", err)
 	case quarantine.Freed == 0:
-		return api.Exhausted("all %d group ids are in use: no app that has none yet can be named in a policy", w.MaxGroup)
+		return api.Exhausted("failed to find available tag: all %d group ids are in use: no app that has none yet can be named in a policy", w.MaxGroup)
 	}
 	until := time.UnixMilli(quarantine.First).Add(w.Quarantine).UTC().Format(time.RFC3339)
-	return api.Exhausted("all %d group ids are taken, %d of them in quarantine: the first is released at %s at the earliest,"+
+	return api.Exhausted("failed to find available tag: all %d group ids are taken, %d of them in quarantine: the first is released at %s at the earliest,"+
 		" once every cell has confirmed that it no longer knows it (weft groups, weft cells)", w.MaxGroup, quarantine.Freed, until)
 }
 

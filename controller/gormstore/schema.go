@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/go-gormigrate/gormigrate/v2"
 	"gorm.io/gorm"
@@ -116,7 +117,12 @@ var migrations = []migration{
 			" staging_spaces TEXT NOT NULL, running_spaces TEXT NOT NULL)",
 		"CREATE TABLE app_changes (app VARCHAR(255) NOT NULL, revision BIGINT NOT NULL, PRIMARY KEY (app, revision))",
 		"CREATE INDEX changes_by ON changes (`by`, revision)",
-	}, indexChanges},
+	}, func(tx *gorm.DB, now time.Time) error {
+		if err := indexChanges(tx); err != nil {
+			return err
+		}
+		return beginMarks(tx, now)
+	}},
 }
 
 // migration is one step of the schema: frozen statements, and what statements
@@ -125,11 +131,11 @@ var migrations = []migration{
 type migration struct {
 	id         string
 	statements []string
-	then       func(*gorm.DB) error
+	then       func(*gorm.DB, time.Time) error // at what time
 }
 
 // step is the migration for gormigrate.
-func (m migration) step(d dialect) *gormigrate.Migration {
+func (m migration) step(d dialect, now time.Time) *gormigrate.Migration {
 	return &gormigrate.Migration{ID: m.id, Migrate: func(tx *gorm.DB) error {
 		for _, statement := range m.statements {
 			if err := tx.Exec(d.adapt(statement)).Error; err != nil && !d.done(err) {
@@ -139,13 +145,13 @@ func (m migration) step(d dialect) *gormigrate.Migration {
 		if m.then == nil {
 			return nil
 		}
-		return m.then(tx)
+		return m.then(tx, now)
 	}}
 }
 
 // migrate brings the schema up to date. It returns its last step before; "" if
 // there was none.
-func migrate(db *gorm.DB, d dialect) (from string, err error) {
+func migrate(db *gorm.DB, d dialect, now time.Time) (from string, err error) {
 	had, err := history(db)
 	if err != nil {
 		return "", err
@@ -155,7 +161,7 @@ func migrate(db *gorm.DB, d dialect) (from string, err error) {
 		if had[m.id] {
 			from = m.id
 		}
-		steps = append(steps, m.step(d))
+		steps = append(steps, m.step(d, now))
 	}
 	options := *gormigrate.DefaultOptions
 	options.TableName = migrationsTable
@@ -196,6 +202,19 @@ func history(db *gorm.DB) (map[string]bool, error) {
 		had[id] = true
 	}
 	return had, nil
+}
+
+// beginMarks says that what has never changed did so now: for an agent that
+// compares with what it has seen, 0 would never be news, and it would not ask
+// for policies before the first one is made.
+func beginMarks(tx *gorm.DB, now time.Time) error {
+	for _, column := range []string{"policies_changed", "security_groups_changed"} {
+		err := tx.Exec("UPDATE `lock` SET "+column+" = ? WHERE "+column+" = 0", now.UnixNano()).Error
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // indexChanges fills app_changes from the log. Entries that cannot be read are

@@ -73,7 +73,7 @@ func (s *Store) open(ctx context.Context, source Source) error {
 		return err
 	}
 	return s.exclusively(ctx, s.db, func(tx *gorm.DB) error {
-		s.from, err = migrate(tx, s.dialect)
+		s.from, err = migrate(tx, s.dialect, s.Now())
 		return err
 	})
 }
