@@ -61,6 +61,18 @@ func strictTransport(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
+// noOptions makes OPTIONS a method that no path has: browsers do not ask here.
+func noOptions(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		allow, known := c.Get(echo.ContextKeyHeaderAllow).(string)
+		if !known {
+			return next(c)
+		}
+		c.Set(echo.ContextKeyHeaderAllow, strings.TrimPrefix(allow, "OPTIONS, "))
+		return echo.MethodNotAllowedHandler(c)
+	}
+}
+
 // policiesWithTags lists policies with the tags of their apps. Of the filters
 // only ?id= counts.
 func (s *internal) policiesWithTags(c echo.Context) error {

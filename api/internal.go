@@ -32,6 +32,7 @@ func NewInternal(config Internal) http.Handler {
 	s := &internal{config}
 	e := newEcho(config.Log, maxAgentBodyBytes)
 	e.Pre(requestID, strictTransport)
+	e.Use(noOptions)
 	e.POST(Version+"/lease", s.lease, certified)
 	e.POST(Version+"/stream", s.stream, certified)
 	e.POST(Version+"/endpoints", s.endpoints, certified)

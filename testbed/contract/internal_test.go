@@ -34,6 +34,8 @@ func TestInternalPolicies(t *testing.T) {
 			step{"2", "", inside + "/policies?id=", "", 200, list()},
 			step{"2", "", inside + "/nothing", "", 404, "404 page not found\n"},
 			step{"2", "", "POST /networking/v1/internal/policies", "", 405, "Method Not Allowed\n"},
+			step{"2", "", "OPTIONS /networking/v1/internal/policies", "", 405, "Method Not Allowed\n"},
+			step{"2", "", "OPTIONS /networking/v1/internal/nothing", "", 404, "404 page not found\n"},
 		)
 		h := b.call("", inside+"/policies", "").header
 		if h.Get("X-Vcap-Request-Id") == "" || h.Get("Strict-Transport-Security") != "max-age=31536000" || h.Get("X-Frame-Options") != "" {
@@ -46,7 +48,10 @@ func TestInternalPolicies(t *testing.T) {
 // and with nothing else.
 func TestLastUpdated(t *testing.T) {
 	onEach(t, func(t *testing.T, b *bed) {
-		last := b.number(lastUpdated)
+		last := b.number(lastUpdated) // before the first change: when the database was made
+		if age := time.Since(time.Unix(0, last)); age < -time.Second || age > 10*time.Minute {
+			t.Errorf("a new database's policies changed %s ago", age)
+		}
 		for _, change := range []step{
 			{"2", "admin", post, body("cats dogs 1"), 200, `{}`},
 			{"2", "admin", post, body("cats dogs 2"), 200, `{}`},
