@@ -227,7 +227,7 @@ func (c *CloudController) spacesOfDeveloper(ctx context.Context, subject string,
 		}
 		return nil
 	})
-	if missing(err) {
+	if unserved(err) {
 		return c.spacesOfDeveloperV2(ctx, subject)
 	}
 	return mine, err

@@ -72,6 +72,21 @@ func missing(err error) bool {
 	return errors.As(err, &status) && status == http.StatusNotFound
 }
 
+// unserved reports whether a path is one that Cloud Controller, or a stand-in or
+// a proxy before it, does not serve.
+func unserved(err error) bool {
+	var status errStatus
+	if !errors.As(err, &status) {
+		return false
+	}
+	switch status {
+	case http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusGone, http.StatusTeapot, http.StatusNotImplemented:
+		return true
+	default:
+		return false
+	}
+}
+
 // page is one of a list, in the shape of version 3 or 2.
 type page struct {
 	Pagination struct {
