@@ -3,21 +3,28 @@ package server
 import "strings"
 
 // redactURL hides the password of a URL or a data source name, also of one with
-// a mistake in it: everything before the last @ but scheme and user.
+// a mistake in it: everything before the last @ but scheme and user. Without an
+// @ what follows a colon may be the password, but for web addresses.
 func redactURL(text string) string {
 	at := strings.LastIndex(text, "@")
-	switch {
-	case strings.HasPrefix(text, "sqlite:///"):
-		return text
-	case at < 0 && strings.HasPrefix(text, "mysql:"): // the password may be where the host should
-		at = len(text)
-	case at < 0:
+	isWeb := strings.HasPrefix(text, "http://") || strings.HasPrefix(text, "https://")
+	if strings.HasPrefix(text, "sqlite:///") || at < 0 && isWeb {
 		return text
 	}
-	scheme, rest, isURL := strings.Cut(text[:at], "://")
+	before, after := text, ""
+	if at >= 0 {
+		before, after = text[:at], text[at:]
+	}
+	scheme, rest, isURL := strings.Cut(before, "://")
 	if !isURL {
-		return "***" + text[at:]
+		rest = before
 	}
-	user, _, _ := strings.Cut(rest, ":")
-	return scheme + "://" + user + ":***" + text[at:]
+	user, _, hasPassword := strings.Cut(rest, ":")
+	switch {
+	case at < 0 && !hasPassword:
+		return text
+	case !isURL:
+		return "***" + after
+	}
+	return scheme + "://" + user + ":***" + after
 }

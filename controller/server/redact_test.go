@@ -12,6 +12,10 @@ func TestRedactURL(t *testing.T) {
 		"mysql://weft:se@cret@db/weft":        "mysql://weft:***@db/weft",
 		"mysql://weft:secret/weft":            "mysql://weft:***", // without the host
 		"mysql:weft:secret":                   "***",
+		"postgres://weft:secret/weft":         "postgres://weft:***",
+		"weft.db":                             "weft.db",
+		"ftp://uaa.example":                   "ftp://uaa.example",
+		"http://uaa.example:8080":             "http://uaa.example:8080",
 		"weft:secret@tcp(db:3306)/weft":       "***@tcp(db:3306)/weft",
 		"sqlite:///var/lib/weft@home/weft.db": "sqlite:///var/lib/weft@home/weft.db",
 		"https://uaa.example/uaa":             "https://uaa.example/uaa",
