@@ -8,6 +8,7 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/base64"
+	"encoding/json"
 	"encoding/pem"
 	"maps"
 	"strings"
@@ -178,6 +179,46 @@ func TestTerseUAA(t *testing.T) {
 
 	cf.UAA.Answer("/uaa/token_keys", `{"keys":[{"kty":"MAC","alg":"HS256","kid":"old","value":"secret"},{"kty":"RSA","kid":"half"},7,null]}`)
 	mustRefuse(t, cloudfoundry.NewJWT(uaa), forge(t, cf, nil, nil), "no such key")
+}
+
+// TestKeyAsText: a UAA that publishes its RSA key as PEM text only.
+func TestKeyAsText(t *testing.T) {
+	cf := cfstub.New(t)
+	uaa, _ := connect(t, cf, quiet, "")
+	id, key := cf.Key()
+	der, err := x509.MarshalPKIXPublicKey(&key.PublicKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	own, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := x509.MarshalPKIXPublicKey(&own.PublicKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	publish := func(der []byte) {
+		text, err := json.Marshal(map[string]any{"keys": []map[string]string{{
+			"kty": "RSA", "alg": "RS256", "use": "sig", "kid": id,
+			"value": string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})),
+		}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		cf.UAA.Answer("/uaa/token_keys", string(text))
+	}
+	publish(der)
+	auth := cloudfoundry.NewJWT(uaa)
+	if _, err := auth.Authenticate(request(t, forge(t, cf, nil, nil))); err != nil {
+		t.Error(err)
+	}
+	mustRefuse(t, auth, forge(t, cf, nil, as(jwt.SigningMethodHS256)), "signature")
+	mustRefuse(t, auth, forge(t, cf, nil, as(jwt.SigningMethodRS512)), "algorithm")
+	for _, useless := range [][]byte{other, []byte("no key")} {
+		publish(useless)
+		mustRefuse(t, cloudfoundry.NewJWT(uaa), forge(t, cf, nil, nil), "no such key")
+	}
 }
 
 // FuzzAuthorization: no header makes the JWT path panic, or lets anybody in.

@@ -3,7 +3,10 @@ package cloudfoundry
 import (
 	"context"
 	"crypto"
+	"crypto/rsa"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"sync/atomic"
@@ -142,15 +145,43 @@ func (u *UAA) published(ctx context.Context) (*published, error) {
 		return nil, err
 	}
 	for _, text := range set.Keys {
-		key, err := jwkset.NewJWKFromRawJSON(text, jwkset.JWKMarshalOptions{}, jwkset.JWKValidateOptions{})
+		id, key, err := parseKey(text)
 		if err != nil {
 			u.log.Warn("uaa publishes a key that is of no use here", "error", err)
 			continue
 		}
-		stated := key.Marshal()
-		now.keys[stated.KID] = publicKey{key: key.Key(), algorithm: stated.ALG.String()}
+		now.keys[id] = key
 	}
 	return now, nil
+}
+
+// parseKey reads one key: a JSON web key, or the UAA's older form, which has an
+// RSA key as PEM text only.
+func parseKey(text json.RawMessage) (id string, key publicKey, err error) {
+	parsed, err := jwkset.NewJWKFromRawJSON(text, jwkset.JWKMarshalOptions{}, jwkset.JWKValidateOptions{})
+	if err == nil {
+		stated := parsed.Marshal()
+		return stated.KID, publicKey{key: parsed.Key(), algorithm: stated.ALG.String()}, nil
+	}
+	var older struct {
+		ID    string `json:"kid"`
+		Value string `json:"value"`
+	}
+	if json.Unmarshal(text, &older) != nil {
+		return "", publicKey{}, err
+	}
+	block, _ := pem.Decode([]byte(older.Value))
+	if block == nil {
+		return "", publicKey{}, err
+	}
+	public, err := x509.ParsePKIXPublicKey(block.Bytes)
+	if err != nil {
+		return "", publicKey{}, err
+	}
+	if _, isRSA := public.(*rsa.PublicKey); !isRSA {
+		return "", publicKey{}, errors.New("the key's value is no RSA key")
+	}
+	return older.ID, publicKey{key: public, algorithm: jwt.SigningMethodRS256.Alg()}, nil
 }
 
 // issuer is the name that the UAA writes into its tokens, which is not its URL:
