@@ -38,6 +38,9 @@ func decodeNative(c echo.Context, into any) error {
 	} else if err != nil {
 		return Invalid("body: %w", err)
 	}
+	if elements(raw) > maxPolicies {
+		return Invalid("body: more than %d policies in one request", maxPolicies)
+	}
 	return decodeStrict(raw, into)
 }
 
