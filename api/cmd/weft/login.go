@@ -179,6 +179,9 @@ func checkURL(flag, address string) error {
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return fmt.Errorf("--%s %q: must be a URL such as https://%s.example.com", flag, address, flag)
 	}
+	if u.User != nil { // addresses are shown
+		return fmt.Errorf("--%s %q: must not hold a user or password", flag, u.Redacted())
+	}
 	return nil
 }
 
