@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -57,7 +58,8 @@ func newRemove(c *cli) *cobra.Command {
 		Long: `Remove the policy that lets the app SOURCE connect to the app DESTINATION.
 Protocol and ports must be those of the policy, as weft policies shows them.
 
-Established connections stop, too. Removing what is not there changes nothing.`,
+Established connections stop, too. Removing what is not there changes nothing,
+is told, and ends with 0.`,
 		Example: `  weft remove-access cats dogs --port 8080 --wait`,
 		Args:    twoApps,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -110,9 +112,23 @@ var (
 	}
 )
 
+// absent is the result of removing what is not there. Who gave a wrong port
+// must not believe that nothing is allowed any more.
+const absent = "absent"
+
+// exists reports whether there is this very policy.
+func exists(ctx context.Context, client *api.Client, policy api.PolicyBody) (bool, error) {
+	var filter api.Filter
+	if id := policy.Source.ID; !strings.Contains(id, ",") { // which would be two
+		filter.Source = []string{id}
+	}
+	list, err := client.Policies(ctx, filter)
+	return slices.Contains(list.Policies, policy), err
+}
+
 // result is what allow-access and remove-access print as JSON.
 type result struct {
-	Result   string         `json:"result"` // "allowed" or "removed"
+	Result   string         `json:"result"` // "allowed", "removed" or "absent"
 	Policy   api.PolicyBody `json:"policy"`
 	Revision uint64         `json:"revision"`
 	Applied  bool           `json:"applied"`           // every cell that was waited for confirmed; false if not asked to wait
@@ -146,12 +162,20 @@ func (a *access) run(ctx context.Context, out io.Writer, args []string, v verb) 
 	if err != nil {
 		return err
 	}
+	r := result{Result: v.past, Policy: policy}
+	if v.past == removeVerb.past {
+		if there, err := exists(ctx, client, policy); err != nil {
+			return err
+		} else if !there {
+			r.Result = absent
+		}
+	}
 	begin := time.Now()
 	change, err := v.write(client)(ctx, []api.PolicyBody{policy}, wait)
 	if err != nil {
 		return err
 	}
-	r := result{Result: v.past, Policy: policy, Revision: uint64(change.Revision), Pending: change.Pending}
+	r.Revision, r.Pending = uint64(change.Revision), change.Pending
 	if wait.For != api.WaitNone {
 		ms := float64(time.Since(begin).Microseconds()) / 1000
 		r.WaitedMS, r.Applied, r.waitedFor = &ms, len(change.Pending) == 0, "connected cells"
@@ -170,8 +194,13 @@ func (a *access) run(ctx context.Context, out io.Writer, args []string, v verb) 
 
 // say prints the result as a sentence.
 func (r result) say(out io.Writer, v verb, known *names) error {
-	d := r.Policy.Destination
-	line := fmt.Sprintf("%s %s -> %s %s %s (revision %d)", r.Result, safe(known.name(r.Policy.Source.ID)), safe(known.name(d.ID)), d.Protocol, d.Ports, r.Revision)
+	source, d := safe(known.name(r.Policy.Source.ID)), r.Policy.Destination
+	if r.Result == absent {
+		_, err := fmt.Fprintf(out, "nothing to remove: there is no policy %s -> %s %s %s (revision %d); weft policies shows those that there are\n",
+			source, safe(known.name(d.ID)), d.Protocol, d.Ports, r.Revision)
+		return err
+	}
+	line := fmt.Sprintf("%s %s -> %s %s %s (revision %d)", r.Result, source, safe(known.name(d.ID)), d.Protocol, d.Ports, r.Revision)
 	if r.Applied {
 		line += fmt.Sprintf("; all affected %s %s after %.0f ms", r.waitedFor, v.where, *r.WaitedMS)
 	}

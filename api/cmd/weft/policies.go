@@ -28,10 +28,10 @@ func newPolicies(c *cli) *cobra.Command {
 		Use:     "policies",
 		Aliases: []string{"list-access"},
 		Short:   "Show the policies",
-		Long: `Show the policies, as list-access does, too. COOKIE is what ovs-ofctl dump-flows
-shows of a policy's flows; there are several where two apps have several
-policies, because those share the flow of ICMP errors and the flows of ports
-that they have in common.
+		Long: `Show the policies. list-access is another name of this command. COOKIE is what
+ovs-ofctl dump-flows shows of a policy's flows; there are several where two apps
+have several policies, because those share the flow of ICMP errors and the flows
+of ports that they have in common.
 
 SET, NAME and LABELS are what weft apply declared. --wide shows who added each
 policy, when, and what it is for.`,
