@@ -121,7 +121,7 @@ func (c *CloudController) developed(ctx context.Context, caller api.Caller, apps
 		return nil, err
 	}
 	for _, app := range apps {
-		if space, exists := spaces[string(app)]; exists && developed[space] {
+		if space := spaces[string(app)]; space != "" && developed[space] { // an answer may name none, for an app and for a role alike
 			mine[app] = true
 		}
 	}

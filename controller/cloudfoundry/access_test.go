@@ -217,6 +217,15 @@ func TestOddAnswers(t *testing.T) {
 	}
 }
 
+// TestNoSpaceIsNobodys: an app without a space is not of those whose role has none.
+func TestNoSpaceIsNobodys(t *testing.T) {
+	cf, odd := platform(t), oddServer(t, `{"resources":[{"guid":"front"}]}`)
+	uaa, _ := connect(t, cf, quiet, "")
+	if err := mustCC(t, odd, uaa).MayWrite(t.Context(), alice, []flows.AppID{"front"}); !errors.Is(err, api.ErrForbidden) {
+		t.Errorf("alice may write: %v", err)
+	}
+}
+
 // TestSecurityGroups: all pages, as the internal API shows them.
 func TestSecurityGroups(t *testing.T) {
 	cf := platform(t)
