@@ -146,9 +146,18 @@ func writePair(certFile, keyFile string, der []byte, key *ecdsa.PrivateKey) erro
 }
 
 // write makes a file appear whole, in place of what a run that was killed left.
+// It writes into no file that is there: whoever made that may read it.
 func write(path string, text []byte, mode fs.FileMode) error {
 	temp := path + ".new"
-	if err := os.WriteFile(temp, text, mode); err != nil {
+	if err := os.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	file, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(text)
+	if err = errors.Join(err, file.Close()); err != nil {
 		return err
 	}
 	return os.Rename(temp, path)

@@ -234,3 +234,26 @@ func TestAuthorityFaults(t *testing.T) {
 		}
 	}
 }
+
+// TestKeysGoIntoNewFiles: what somebody put where a key is written first, be it
+// readable for all or a link to elsewhere, does not get the key.
+func TestKeysGoIntoNewFiles(t *testing.T) {
+	dir, elsewhere := t.TempDir(), filepath.Join(t.TempDir(), "elsewhere")
+	if err := os.WriteFile(filepath.Join(dir, "ca.key.new"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(elsewhere, filepath.Join(dir, "controller.key.new")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Init(request(dir, "cell-1")); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"ca.key", "controller.key"} {
+		if info, err := os.Lstat(filepath.Join(dir, name)); err != nil || info.Mode() != 0o600 {
+			t.Errorf("%s: %v, %v", name, info, err)
+		}
+	}
+	if _, err := os.Stat(elsewhere); err == nil {
+		t.Error("the controller's key is elsewhere")
+	}
+}
