@@ -7,7 +7,9 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -80,6 +82,16 @@ func (c *Client) Policies(ctx context.Context, filter Filter) (PoliciesPayload, 
 	var list PoliciesPayload
 	err := c.get(ctx, externalV1+"/policies"+filter.query(), &list)
 	return list, wrap("listing policies", err)
+}
+
+// HasPolicy reports whether there is this very policy.
+func (c *Client) HasPolicy(ctx context.Context, policy PolicyBody) (bool, error) {
+	var filter Filter
+	if id := policy.Source.ID; !strings.Contains(id, ",") { // which would be two
+		filter.Source = []string{id}
+	}
+	list, err := c.Policies(ctx, filter)
+	return slices.Contains(list.Policies, policy), err
 }
 
 // AddPolicies adds all of them or none. One that exists already changes nothing.

@@ -17,18 +17,38 @@ import (
 func newRoot(p *platform) *cobra.Command {
 	root := &cobra.Command{Use: "cf", SilenceErrors: true, SilenceUsage: true}
 	root.AddCommand(
-		newWrite(p, allowUsage, "allowed", (*api.Client).AddPolicies),
-		newWrite(p, denyUsage, "denied", (*api.Client).RemovePolicies),
+		newWrite(p, allowUsage, allow),
+		newWrite(p, denyUsage, deny),
 		newList(p),
 	)
 	return root
 }
 
-// write adds or removes policies.
-type write func(*api.Client, context.Context, []api.PolicyBody, api.Wait) (api.Change, error)
+// write adds or removes a policy, and says what it has done.
+type write func(context.Context, *api.Client, api.PolicyBody, api.Wait) (string, api.Change, error)
+
+func allow(ctx context.Context, client *api.Client, policy api.PolicyBody, wait api.Wait) (string, api.Change, error) {
+	change, err := client.AddPolicies(ctx, []api.PolicyBody{policy}, wait)
+	return "allowed", change, err
+}
+
+// deny looks first: who gave a wrong port must not believe that nothing is
+// allowed any more.
+func deny(ctx context.Context, client *api.Client, policy api.PolicyBody, wait api.Wait) (string, api.Change, error) {
+	there, err := client.HasPolicy(ctx, policy)
+	if err != nil {
+		return "", api.Change{}, err
+	}
+	said := "denied"
+	if !there {
+		said = "nothing to deny (cf list-access shows what is allowed): there is no"
+	}
+	change, err := client.RemovePolicies(ctx, []api.PolicyBody{policy}, wait)
+	return said, change, err
+}
 
 // newWrite returns allow-access or deny-access.
-func newWrite(p *platform, usage, past string, do write) *cobra.Command {
+func newWrite(p *platform, usage string, do write) *cobra.Command {
 	var protocol, port string
 	var wait bool
 	cmd := &cobra.Command{
@@ -52,14 +72,14 @@ func newWrite(p *platform, usage, past string, do write) *cobra.Command {
 			if wait {
 				patience.For = api.WaitApplied
 			}
-			change, err := do(client, cmd.Context(), []api.PolicyBody{policy}, patience)
+			said, change, err := do(cmd.Context(), client, policy, patience)
 			if err != nil {
 				return err
 			}
 			if len(change.Pending) > 0 {
 				return fmt.Errorf("stored, but these cells have not confirmed in time: %s", strings.Join(change.Pending, ", "))
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s %s -> %s %s %s\nOK\n", past, strconv.Quote(args[0]), strconv.Quote(args[1]), protocol, policy.Destination.Ports)
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s %s -> %s %s %s\nOK\n", said, strconv.Quote(args[0]), strconv.Quote(args[1]), protocol, policy.Destination.Ports)
 			return err
 		},
 	}

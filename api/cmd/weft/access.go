@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"time"
 
@@ -116,16 +115,6 @@ var (
 // must not believe that nothing is allowed any more.
 const absent = "absent"
 
-// exists reports whether there is this very policy.
-func exists(ctx context.Context, client *api.Client, policy api.PolicyBody) (bool, error) {
-	var filter api.Filter
-	if id := policy.Source.ID; !strings.Contains(id, ",") { // which would be two
-		filter.Source = []string{id}
-	}
-	list, err := client.Policies(ctx, filter)
-	return slices.Contains(list.Policies, policy), err
-}
-
 // result is what allow-access and remove-access print as JSON.
 type result struct {
 	Result   string         `json:"result"` // "allowed", "removed" or "absent"
@@ -164,7 +153,7 @@ func (a *access) run(ctx context.Context, out io.Writer, args []string, v verb) 
 	}
 	r := result{Result: v.past, Policy: policy}
 	if v.past == removeVerb.past {
-		if there, err := exists(ctx, client, policy); err != nil {
+		if there, err := client.HasPolicy(ctx, policy); err != nil {
 			return err
 		} else if !there {
 			r.Result = absent
