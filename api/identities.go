@@ -124,7 +124,8 @@ func (s *internal) securityGroupsLastUpdated(c echo.Context) error {
 }
 
 // assignTag gives an identity a tag. An empty id is one like any other, and an
-// empty type is an app's: so clients of upstream get what they expect.
+// empty type is an app's, but is answered as it was asked: so clients of
+// upstream get what they expect.
 func (s *internal) assignTag(c echo.Context) error {
 	raw, err := io.ReadAll(c.Request().Body)
 	if err != nil {
@@ -141,7 +142,7 @@ func (s *internal) assignTag(c echo.Context) error {
 	if err != nil {
 		return broken("database create failed", err)
 	}
-	return answer(c, Tag{ID: group.App, Tag: s.tag(flows.GroupID(group.Group)), Type: group.Type})
+	return answer(c, Tag{ID: group.App, Tag: s.tag(flows.GroupID(group.Group)), Type: wanted.Type})
 }
 
 // securityGroups lists the groups of some spaces and those of everybody, page by page.

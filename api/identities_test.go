@@ -97,7 +97,7 @@ func TestInternalOfCloudFoundry(t *testing.T) {
 		{"PUT", "/networking/v1/internal/tags", `{`, 400, `{"error": "failed parsing request body"}`},
 		{"PUT", "/networking/v1/internal/tags", ``, 400, `{"error": "failed parsing request body"}`},
 		{"PUT", "/networking/v1/internal/tags", `{"id":7}`, 400, `{"error": "failed parsing request body"}`},
-		{"PUT", "/networking/v1/internal/tags", `{}`, 200, `{"id":"","tag":"0069","type":"app"}`},
+		{"PUT", "/networking/v1/internal/tags", `{}`, 200, `{"id":"","tag":"0069","type":""}`},
 		{"PUT", "/networking/v0/internal/tags", `{"id":"x","type":"router"}`, 404, "404 page not found\n"},
 		{"POST", "/networking/v1/internal/tags", `{}`, 405, "Method Not Allowed\n"},
 		{"GET", "/networking/v1/internal/security_groups", "", 200, groups("0", dns)},

@@ -103,6 +103,10 @@ func TestAssignTags(t *testing.T) {
 			step{"1.12", "admin", tags, "", 200, `{"tags":[` + router + `,{"id":"cats","tag":"0002","type":"app"}]}`},
 			step{"2", "admin", remove, body("INGRESS_ROUTER cats 80"), 200, `{}`},
 			step{"1.12", "admin", tags, "", 200, `{"tags":[` + router + `]}`},
+			step{"2", "", assign, `{}`, 200, `{"id":"","tag":"0003","type":""}`},
+			step{"2", "", assign, `{"id":"x"}`, 200, `{"id":"x","tag":"0004","type":""}`},
+			step{"2", "", assign, `{"id":"x","type":""}`, 200, `{"id":"x","tag":"0004","type":""}`},
+			step{"2", "", assign, `{"id":"x","type":"router"}`, 500, wrong("database create failed")},
 		)
 	})
 }
