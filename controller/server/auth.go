@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"crypto/tls"
 	"fmt"
 	"log/slog"
@@ -61,12 +62,13 @@ func (c Config) guards(log *slog.Logger) (guards, error) {
 	return g, nil
 }
 
-// clientCA is "" unless callers prove by a certificate who they are.
+// clientCA is "" unless callers prove by a certificate who they are. Those of
+// the internal API have no scopes unless their certificates say so.
 func (c Config) clientCA() string {
 	if c.Auth.Mode != AuthMTLS {
 		return ""
 	}
-	return c.Auth.ClientCA
+	return cmp.Or(c.Auth.ClientCA, c.InternalTLS.CA)
 }
 
 // access is nil if there is no Cloud Controller: the interface must be.

@@ -249,6 +249,10 @@ func TestClientCertificates(t *testing.T) {
 	s := run(t, config)
 	at := "https://" + s.External.String()
 	whoami := at + "/networking/v1/external/whoami"
+	_, alone := install(t) // without auth.client_ca_file: those of the internal API
+	alone.Auth.Mode, alone.TLS = server.AuthMTLS, config.TLS
+	alone.InternalTLS.Cert, alone.InternalTLS.Key, alone.InternalTLS.CA = config.TLS.Cert, config.TLS.Key, callers.file("ca.crt")
+	same := "https://" + run(t, alone).External.String() + "/networking/v1/external/whoami"
 	for name, want := range map[string]struct {
 		status int
 		text   string
@@ -258,6 +262,9 @@ func TestClientCertificates(t *testing.T) {
 	} {
 		if status, answer := call(t, callers.client(name, nil), "GET", whoami, "", ""); status != want.status || !strings.Contains(answer, want.text) {
 			t.Errorf("%q: %d %s, want %d %s", name, status, answer, want.status, want.text)
+		}
+		if status, answer := call(t, callers.client(name, nil), "GET", same, "", ""); status != want.status || !strings.Contains(answer, want.text) {
+			t.Errorf("%q, of the internal CA: %d %s, want %d %s", name, status, answer, want.status, want.text)
 		}
 	}
 	if status, _ := call(t, callers.client("", nil), "GET", at+"/health", "", ""); status != 200 {

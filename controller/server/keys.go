@@ -53,7 +53,7 @@ func (c *Config) authKeys() []settings.Key {
 			Meaning: "Mode token: absolute path of the file with the token. Created at the first start, readable by its owner only.",
 		}, {
 			Name: "auth.client_ca_file", Value: settings.Text(&c.Auth.ClientCA), Example: "/etc/weft/clients.crt",
-			Meaning: "Mode mtls: PEM file of the authorities that sign the certificates of callers. The common name is the caller's name, each organizational unit a scope: `network.admin` or `network.write`.",
+			Meaning: "Mode mtls: PEM file of the authorities that sign the certificates of callers; empty: those of `internal_tls.ca_file`. The common name is the caller's name, each organizational unit a scope: `network.admin` or `network.write`.",
 		}, {
 			Name: "auth.uaa.url", Value: settings.Text(&uaa.URL), Example: "https://uaa.system.example",
 			Meaning: "Mode uaa, or with a Cloud Controller: URL of the UAA.",

@@ -86,9 +86,6 @@ func (c Config) validateAuth(fault faultFunc) {
 			fault("auth.uaa.url", "", "must be the UAA's URL, which auth.mode uaa asks")
 		}
 	case AuthMTLS:
-		if c.Auth.ClientCA == "" {
-			fault("auth.client_ca_file", "", "must name a PEM file, which auth.mode mtls verifies callers by")
-		}
 		if c.TLS.Cert == "" && c.TLS.Key == "" {
 			fault("tls.cert_file", "", "must name a PEM file: auth.mode mtls needs TLS")
 		}
