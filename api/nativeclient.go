@@ -94,8 +94,9 @@ type SetOptions struct {
 // ApplySet makes the policies of the set those of the request, all of them or
 // none, and returns what that changed.
 func (c *Client) ApplySet(ctx context.Context, name string, set PolicySet, options SetOptions) (PolicySetChange, error) {
-	q := url.Values{}
+	q, doing := url.Values{}, "comparing"
 	if !options.DryRun {
+		doing = "applying"
 		q, _ = url.ParseQuery(strings.TrimPrefix(options.Wait.query(), "?")) // it has just been encoded
 	}
 	if options.Prune {
@@ -113,7 +114,7 @@ func (c *Client) ApplySet(ctx context.Context, name string, set PolicySet, optio
 	set.Policies = notNil(set.Policies)
 	var change PolicySetChange
 	_, err := c.doWith(ctx, http.MethodPut, Version+"/sets/"+url.PathEscape(name)+question(q), header, set, &change)
-	return change, wrap("applying set "+strconv.Quote(name), err)
+	return change, wrap(doing+" set "+strconv.Quote(name), err)
 }
 
 // Reachers tells which apps may connect to the app.
