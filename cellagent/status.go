@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -201,6 +202,9 @@ func FetchStatus(ctx context.Context, socket string) (Status, error) {
 		return Status{}, err
 	}
 	response, err := client.Do(request)
+	if at := (*url.Error)(nil); errors.As(err, &at) {
+		err = at.Err // its URL is none that anybody knows
+	}
 	if err != nil {
 		return Status{}, fmt.Errorf("ask the agent at %s (is weft-agent running?): %w", socket, err)
 	}

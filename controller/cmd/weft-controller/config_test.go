@@ -198,7 +198,8 @@ func TestInitMakesAValidConfig(t *testing.T) {
 	if err := cmd.Execute(); err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(out.String(), "made  "+dir+"/cell-1.crt") || !strings.Contains(out.String(), "Next: ") {
+	if !strings.Contains(out.String(), "made  "+dir+"/cell-1.crt") || !strings.Contains(out.String(), "Next: ") ||
+		!strings.HasSuffix(out.String(), "Then: set underlay_ip in "+dir+"/weft-agent-cell-1.yaml\n") {
 		t.Errorf("output:\n%s", out.String())
 	}
 	config, err := configure(t, filepath.Join(dir, "weft-controller.yaml"))

@@ -39,14 +39,20 @@ Give each cell its own .crt, .key and ca.crt. ca.key signs cells: keep it off th
 				return fmt.Errorf("init: %w", err)
 			}
 			out := cmd.OutOrStdout()
+			made := map[string]bool{}
 			for _, f := range files {
-				if f.Made {
+				if made[filepath.Base(f.Path)] = f.Made; f.Made {
 					fmt.Fprintf(out, "made  %s\n", f.Path)
 				} else {
 					fmt.Fprintf(out, "kept  %s\n", f.Path)
 				}
 			}
 			fmt.Fprintf(out, "\nNext: weft-controller --config %s\n", filepath.Join(dir, pki.ControllerFile))
+			for _, cell := range list {
+				if file := pki.CellFile(cell.ID); made[file] && !cell.Underlay.IsValid() {
+					fmt.Fprintf(out, "Then: set underlay_ip in %s\n", filepath.Join(dir, file))
+				}
+			}
 			return nil
 		},
 	}

@@ -39,7 +39,7 @@ Each key of the file can be given as an environment variable, too, such as
 WEFT_CONTROLLER_AUTH_MODE for auth.mode, and as a flag, which goes before both.
 docs/configuration.md explains all keys.`,
 		Example: `  # make a certificate authority, certificates and configuration files
-  weft-controller init --dir /etc/weft --cells cell-1,cell-2,cell-3 --controller-names controller.example
+  weft-controller init --dir /etc/weft --cells cell-1=192.0.2.11,cell-2=192.0.2.12 --controller-names controller.example
 
   # run
   weft-controller --config /etc/weft/weft-controller.yaml
