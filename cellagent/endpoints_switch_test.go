@@ -285,13 +285,17 @@ func TestBridgeOfSomebodyElseIsLeftAlone(t *testing.T) {
 	b.cfg.Reconcile = 100 * time.Millisecond
 	b.startAgent()
 	b.inStep()
-	refused := func(what string) {
+	knows := func() {
 		t.Helper()
-		theirs := b.ovs.table()
 		eventually(t, "the agent refuses the bridge", func() bool {
 			_, err := os.Stat(b.cfg.Socket)
 			return err == nil && strings.Contains(b.fault("ovsdb"), "belongs to somebody else")
 		})
+	}
+	refused := func(what string) {
+		t.Helper()
+		theirs := b.ovs.table()
+		knows()
 		time.Sleep(300 * time.Millisecond) // several reconcile intervals
 		if now := b.ovs.table(); !slices.Equal(now, theirs) {
 			t.Errorf("%s: the bridge changed from\n%vto\n%v", what, theirs, now)
@@ -308,6 +312,7 @@ func TestBridgeOfSomebodyElseIsLeftAlone(t *testing.T) {
 	b.controller.up()
 	b.inStep()
 	b.ovs.vsctl("set", "bridge", "br-weft", "external_ids:weft-owner=cell-9")
+	knows()
 	b.ovs.ofctl("br-weft", "add-flow", "table=3,priority=4,ip,actions=NORMAL")
 	refused("a table in memory")
 }

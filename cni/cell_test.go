@@ -80,6 +80,11 @@ const bridge = "br-weft"
 func newCell(t *testing.T) *cell {
 	t.Helper()
 	c := &cell{t: t, sw: dummyovs.Start(t), dir: t.TempDir()}
+	for limit := time.Now().Add(10 * time.Second); len(c.veths()) > 0; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(limit) { // an earlier test's namespaces take theirs with them some time later
+			t.Fatalf("veths of an earlier test: %v", c.veths())
+		}
+	}
 	c.db = c.dial()
 	if err := c.db.EnsureBridge(within(t), ovsdb.Bridge{Name: bridge, Cell: "cell-1"}); err != nil {
 		t.Fatal(err)
@@ -259,10 +264,8 @@ func (x *container) check() error {
 	return x.runtime().CheckNetworkList(within(x.t), x.list("1.0.0", x.cell.conf), x.conf())
 }
 
-// remains lists what containers have on the cell: veths, ports, addresses.
-func (c *cell) remains() []string {
+func (c *cell) veths() (out []string) {
 	c.t.Helper()
-	var out []string
 	links, err := netlink.LinkList()
 	if err != nil {
 		c.t.Fatal(err)
@@ -272,6 +275,13 @@ func (c *cell) remains() []string {
 			out = append(out, "veth "+l.Attrs().Name)
 		}
 	}
+	return out
+}
+
+// remains lists what containers have on the cell: veths, ports, addresses.
+func (c *cell) remains() []string {
+	c.t.Helper()
+	out := c.veths()
 	for _, name := range strings.Fields(c.sw.Vsctl("list-ports", bridge)) {
 		out = append(out, "port "+name)
 	}
