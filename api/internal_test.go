@@ -1,7 +1,6 @@
 package api_test
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -14,13 +13,13 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/weft-sdn/weft/api"
 	"github.com/weft-sdn/weft/api/internal/memory"
 	"github.com/weft-sdn/weft/flows"
+	"github.com/weft-sdn/weft/testbed/logbook"
 )
 
 // inside serves the internal API over real mTLS.
@@ -30,25 +29,7 @@ type inside struct {
 	url  string
 	stop context.CancelFunc
 	done chan struct{} // closed when Serve has returned
-	log  syncBuffer
-}
-
-// syncBuffer is a log that several goroutines write.
-type syncBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *syncBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *syncBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
+	log  logbook.Logbook
 }
 
 func newInside(t *testing.T) *inside {

@@ -1,20 +1,19 @@
 package cellagent_test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
 	"net/netip"
 	"runtime"
 	"slices"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/weft-sdn/weft/cellagent"
 	"github.com/weft-sdn/weft/flows"
 	"github.com/weft-sdn/weft/ovsdb"
+	"github.com/weft-sdn/weft/testbed/logbook"
 )
 
 // bed is one cell: real OVS, the agent, and a controller over TLS.
@@ -24,14 +23,14 @@ type bed struct {
 	controller *controller
 	cfg        cellagent.Config
 	hand       *ovsdb.Client // what a person or weft-cni does
-	log        *logbook
+	log        *logbook.Logbook
 	stop       func()
 }
 
 // newBed starts OVS and the controller, not the agent.
 func newBed(t testing.TB) *bed {
 	t.Helper()
-	b := &bed{t: t, ovs: startOVS(t), controller: startController(t), log: &logbook{}, stop: func() {}}
+	b := &bed{t: t, ovs: startOVS(t), controller: startController(t), log: &logbook.Logbook{}, stop: func() {}}
 	b.hand = b.ovs.hand()
 	b.cfg = cellagent.DefaultConfig()
 	b.cfg.Cell, b.cfg.UnderlayIP = "cell-1", "127.0.0.1"
@@ -161,22 +160,4 @@ func (b *bed) allow(policy flows.PolicyID, port uint16) {
 		b.controller.state.Allow = append(b.controller.state.Allow, flows.Rule{Policy: policy, From: 101, To: 102, Protocol: flows.TCP,
 			Ports: flows.PortRange{First: port, Last: port}})
 	})
-}
-
-// logbook collects a log.
-type logbook struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *logbook) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *logbook) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
 }

@@ -1,7 +1,6 @@
 package asgsync_test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
@@ -18,6 +17,7 @@ import (
 	"github.com/weft-sdn/weft/controller/cloudfoundry"
 	"github.com/weft-sdn/weft/controller/gormstore"
 	"github.com/weft-sdn/weft/testbed/cfstub"
+	"github.com/weft-sdn/weft/testbed/logbook"
 )
 
 // bed is a Cloud Foundry, a controller with its database, and what copies
@@ -26,25 +26,7 @@ type bed struct {
 	*cfstub.Stub
 	control *controller.Controller
 	t       *testing.T
-	log     journal
-}
-
-// journal is a log that several goroutines write.
-type journal struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (j *journal) Write(p []byte) (int, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.text.Write(p)
-}
-
-func (j *journal) count(text string) int {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return strings.Count(j.text.String(), text)
+	log     logbook.Logbook
 }
 
 // newBed starts all of them. wrap may change what Cloud Controller answers.
@@ -113,7 +95,7 @@ func (b *bed) soon(want string) {
 	b.t.Helper()
 	for begin := time.Now(); b.have() != want; time.Sleep(20 * time.Millisecond) {
 		if time.Since(begin) > 4500*time.Millisecond {
-			b.t.Fatalf("the controller has %q after %v, not %q\n%s", b.have(), time.Since(begin), want, b.log.text.String())
+			b.t.Fatalf("the controller has %q after %v, not %q\n%s", b.have(), time.Since(begin), want, b.log.String())
 		}
 	}
 }
@@ -195,7 +177,7 @@ func TestBrokenAnswersChangeNothing(t *testing.T) {
 	b.CC.Resume(t)
 	b.CC.Answer(list, "")
 	b.soon(rules("dns", "10.0.0.53") + "; " + rules("db", "10.0.0.1"))
-	if failed, over := b.log.count("keeping those that are known"), b.log.count("works again"); failed != 1 || over != 1 {
+	if failed, over := strings.Count(b.log.String(), "keeping those that are known"), strings.Count(b.log.String(), "works again"); failed != 1 || over != 1 {
 		t.Errorf("the log has %d failures and %d ends of them", failed, over)
 	}
 }
@@ -232,7 +214,7 @@ func TestChangingWhileRead(t *testing.T) {
 	})
 	close(ready)
 	b.soon(rules("dns", "10.0.0.1"))
-	if n := b.log.count("they changed each of the 3 times"); n != 1 {
+	if n := strings.Count(b.log.String(), "they changed each of the 3 times"); n != 1 {
 		t.Errorf("the log has %d attempts that failed", n)
 	}
 }

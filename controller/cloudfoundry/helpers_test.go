@@ -1,40 +1,22 @@
 package cloudfoundry_test
 
 import (
-	"bytes"
 	"errors"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/weft-sdn/weft/api"
 	"github.com/weft-sdn/weft/controller/cloudfoundry"
 	"github.com/weft-sdn/weft/testbed/cfstub"
+	"github.com/weft-sdn/weft/testbed/logbook"
 )
 
-// journal is a log that tests read.
-type journal struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (j *journal) Write(p []byte) (int, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.text.Write(p)
-}
-
-func (j *journal) String() string {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.text.String()
-}
-
-func (j *journal) log() *slog.Logger {
-	return slog.New(slog.NewTextHandler(j, &slog.HandlerOptions{Level: slog.LevelDebug}))
+// debugLog writes everything.
+func debugLog(to *logbook.Logbook) *slog.Logger {
+	return slog.New(slog.NewTextHandler(to, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
 
 // connect returns clients of both stand-ins.

@@ -10,6 +10,7 @@ import (
 	"github.com/weft-sdn/weft/controller/cloudfoundry"
 	"github.com/weft-sdn/weft/flows"
 	"github.com/weft-sdn/weft/testbed/cfstub"
+	"github.com/weft-sdn/weft/testbed/logbook"
 )
 
 // oddServer answers everything with the body.
@@ -33,8 +34,8 @@ func mustCC(t testing.TB, address string, uaa *cloudfoundry.UAA) *cloudfoundry.C
 // anybody's token is in an error or in the log.
 func TestNoSecretsInErrorsAndLogs(t *testing.T) {
 	cf := platform(t)
-	var log journal
-	uaa, cc := connect(t, cf, log.log(), "")
+	var log logbook.Logbook
+	uaa, cc := connect(t, cf, debugLog(&log), "")
 	token := cf.Mint(cfstub.User("alice", "network.admin"))
 	elsewhere := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		t.Errorf("a redirect was followed, with %q", r.Header.Get("Authorization"))
@@ -42,12 +43,12 @@ func TestNoSecretsInErrorsAndLogs(t *testing.T) {
 	defer elsewhere.Close()
 	redirecting := httptest.NewServer(http.RedirectHandler(elsewhere.URL, http.StatusTemporaryRedirect))
 	defer redirecting.Close()
-	lost, err := cloudfoundry.NewUAA(cloudfoundry.UAAConfig{URL: redirecting.URL, ClientID: cfstub.ClientID, ClientSecret: cfstub.ClientSecret, Log: log.log()})
+	lost, err := cloudfoundry.NewUAA(cloudfoundry.UAAConfig{URL: redirecting.URL, ClientID: cfstub.ClientID, ClientSecret: cfstub.ClientSecret, Log: debugLog(&log)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	echo := oddServer(t, `{"access_token":7,"x":"`+token+`","scope":"`+token+`","keys":["`+token+`"]}`)
-	echoing, err := cloudfoundry.NewUAA(cloudfoundry.UAAConfig{URL: echo, ClientID: cfstub.ClientID, ClientSecret: cfstub.ClientSecret, Log: log.log()})
+	echoing, err := cloudfoundry.NewUAA(cloudfoundry.UAAConfig{URL: echo, ClientID: cfstub.ClientID, ClientSecret: cfstub.ClientSecret, Log: debugLog(&log)})
 	if err != nil {
 		t.Fatal(err)
 	}

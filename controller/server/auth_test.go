@@ -1,7 +1,6 @@
 package server_test
 
 import (
-	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -18,31 +17,13 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/weft-sdn/weft/controller/server"
 	"github.com/weft-sdn/weft/testbed/cfstub"
+	"github.com/weft-sdn/weft/testbed/logbook"
 )
-
-// journal is a log that tests read.
-type journal struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (j *journal) Write(p []byte) (int, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.text.Write(p)
-}
-
-func (j *journal) String() string {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.text.String()
-}
 
 // call makes a request with an Authorization header, and returns status and body.
 func call(t *testing.T, client *http.Client, method, url, authorization, body string) (int, string) {
@@ -85,7 +66,7 @@ func cloudFoundry(t *testing.T, verify string) {
 	config.Auth.Mode, config.Auth.TokenFile = server.AuthUAA, filepath.Join(dir, "no-token")
 	config.Auth.UAA = server.UAA{URL: cf.UAA.URL, ClientID: cfstub.ClientID, ClientSecret: cfstub.ClientSecret, Verify: verify}
 	config.CloudController.URL = cf.CC.URL
-	var log journal
+	var log logbook.Logbook
 	s, err := server.Start(context.Background(), config, slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})))
 	if err != nil {
 		t.Fatal(err)
@@ -145,7 +126,7 @@ func cloudFoundry(t *testing.T, verify string) {
 // TestTokenIsNotLogged: neither at the start that makes it, nor in a request.
 func TestTokenIsNotLogged(t *testing.T) {
 	_, config := install(t)
-	var log journal
+	var log logbook.Logbook
 	s, err := server.Start(context.Background(), config, slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})))
 	if err != nil {
 		t.Fatal(err)

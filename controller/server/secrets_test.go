@@ -1,7 +1,6 @@
 package server_test
 
 import (
-	"bytes"
 	"context"
 	"io"
 	"log/slog"
@@ -9,31 +8,13 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/weft-sdn/weft/controller/server"
+	"github.com/weft-sdn/weft/testbed/logbook"
 	"github.com/weft-sdn/weft/testbed/mariadb"
 )
-
-// diary is a log that is read while it is written.
-type diary struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (d *diary) Write(p []byte) (int, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.text.Write(p)
-}
-
-func (d *diary) String() string {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.text.String()
-}
 
 // TestSecretsStayOutOfTheLog: wherever a client puts the token, whatever is
 // wrong with its request, and when the database is gone, the log at its most
@@ -49,7 +30,7 @@ func TestSecretsStayOutOfTheLog(t *testing.T) {
 	}
 	_, config := install(t)
 	config.Database = db.TCP("weft")
-	var log diary
+	var log logbook.Logbook
 	s, err := server.Start(context.Background(), config, slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})))
 	if err != nil {
 		t.Fatal(err)

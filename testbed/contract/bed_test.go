@@ -1,14 +1,12 @@
 package contract
 
 import (
-	"bytes"
 	"context"
 	"io"
 	"log/slog"
 	"net/http"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -16,6 +14,7 @@ import (
 	"github.com/weft-sdn/weft/controller/pki"
 	"github.com/weft-sdn/weft/controller/server"
 	"github.com/weft-sdn/weft/testbed/cfstub"
+	"github.com/weft-sdn/weft/testbed/logbook"
 	"github.com/weft-sdn/weft/testbed/mariadb"
 )
 
@@ -49,7 +48,7 @@ type bed struct {
 	inside string // of the internal API
 	client *http.Client
 	tokens map[string]string
-	log    *safeBuffer
+	log    *logbook.Logbook
 }
 
 // onEach runs a test with a fresh controller on each database. Settings change
@@ -68,7 +67,7 @@ func onEach(t *testing.T, test func(t *testing.T, b *bed), settings ...func(*ser
 
 func newBed(t *testing.T, database string, settings ...func(*server.Config)) *bed {
 	t.Helper()
-	b := &bed{t: t, cf: cfstub.New(t), dir: t.TempDir(), tokens: map[string]string{}, log: &safeBuffer{}}
+	b := &bed{t: t, cf: cfstub.New(t), dir: t.TempDir(), tokens: map[string]string{}, log: &logbook.Logbook{}}
 	cells, err := pki.ParseCells("cell-1,cell-2")
 	if err != nil {
 		t.Fatal(err)
@@ -210,24 +209,4 @@ func body(policies ...string) string { return `{"policies":[` + some(policies...
 
 func list(policies ...string) string {
 	return `{"total_policies":` + string(rune('0'+len(policies))) + `,"policies":[` + some(policies...) + `]}`
-}
-
-// safeBuffer is a log that is read while it is written.
-type safeBuffer struct {
-	mu sync.Mutex
-	bytes.Buffer
-}
-
-// Write appends.
-func (b *safeBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.Buffer.Write(p)
-}
-
-// String returns what was written so far.
-func (b *safeBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.Buffer.String()
 }
