@@ -13,6 +13,7 @@ import (
 	"github.com/weft-sdn/weft/api"
 	"github.com/weft-sdn/weft/flows"
 	"github.com/weft-sdn/weft/ovsdb"
+	"github.com/weft-sdn/weft/ovsdb/mirror"
 )
 
 // heartbeat is how often the agent looks for something to retry. Changes do
@@ -26,7 +27,7 @@ type Agent struct {
 	log      *slog.Logger
 	client   *api.AgentClient
 	sw       Switch
-	db       *ovsdb.Client
+	db       *mirror.Client
 	lifetime context.Context
 	running  sync.WaitGroup
 	events   chan func()
@@ -210,7 +211,7 @@ func (a *Agent) advance(ctx context.Context) {
 func (a *Agent) dialOVSDB(ctx context.Context) {
 	for {
 		attempt, cancel := context.WithTimeout(ctx, configureTimeout)
-		db, err := ovsdb.Dial(attempt, a.cfg.OVSDB)
+		db, err := mirror.Dial(attempt, a.cfg.OVSDB)
 		cancel()
 		if err == nil {
 			a.post(ctx, func() {

@@ -22,7 +22,7 @@ type bed struct {
 	ovs        *ovs
 	controller *controller
 	cfg        cellagent.Config
-	hand       *ovsdb.Client // what a person or weft-cni does
+	hand       hand // what a person or weft-cni does
 	log        *logbook.Logbook
 	stop       func()
 }
@@ -31,7 +31,7 @@ type bed struct {
 func newBed(t testing.TB) *bed {
 	t.Helper()
 	b := &bed{t: t, ovs: startOVS(t), controller: startController(t), log: &logbook.Logbook{}, stop: func() {}}
-	b.hand = b.ovs.hand()
+	b.hand = hand{b.ovs}
 	b.cfg = cellagent.DefaultConfig()
 	b.cfg.Cell, b.cfg.UnderlayIP = "cell-1", "127.0.0.1"
 	b.cfg.Controller, b.cfg.TLS = "https://"+b.controller.address, b.controller.files
@@ -110,7 +110,7 @@ func (b *bed) attach(container, app string, host int) string {
 	name := fmt.Sprintf("c%d", host)
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	_, err := b.hand.AddPort(ctx, b.cfg.Bridge, ovsdb.Port{
+	err := b.hand.AddPort(ctx, b.cfg.Bridge, ovsdb.Port{
 		Name: name, Container: container, IfName: "eth0", App: app, IP: ip, MAC: flows.MACOf(ip).String(), BootID: b.cfg.BootID,
 	})
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/weft-sdn/weft/cellagent/hostnet"
 	"github.com/weft-sdn/weft/ovsdb"
+	"github.com/weft-sdn/weft/ovsdb/mirror"
 )
 
 // Extent is how much Cleanup takes away.
@@ -27,11 +28,11 @@ func Cleanup(ctx context.Context, cfg Config, extent Extent) (removed []string, 
 		conn.Close()
 		return nil, fmt.Errorf("weft-agent runs (it answers on %s): stop it first, or it makes everything anew", cfg.Socket)
 	}
-	var db *ovsdb.Client
+	var db *mirror.Client
 	if extent == HostAndBridge {
 		ctx, cancel := context.WithTimeout(ctx, configureTimeout)
 		defer cancel()
-		if db, err = ovsdb.Dial(ctx, cfg.OVSDB); err != nil {
+		if db, err = mirror.Dial(ctx, cfg.OVSDB); err != nil {
 			return nil, err
 		}
 		defer db.Close()
@@ -52,7 +53,7 @@ func Cleanup(ctx context.Context, cfg Config, extent Extent) (removed []string, 
 }
 
 // removable refuses a bridge of somebody else, or with containers.
-func removable(db *ovsdb.Client, cfg Config) error {
+func removable(db *mirror.Client, cfg Config) error {
 	ports, err := db.Ports(cfg.Bridge)
 	if errors.Is(err, ovsdb.ErrNoBridge) {
 		return nil

@@ -10,6 +10,7 @@ import (
 	"github.com/weft-sdn/weft/cellagent/hostnet"
 	"github.com/weft-sdn/weft/flows"
 	"github.com/weft-sdn/weft/ovsdb"
+	"github.com/weft-sdn/weft/ovsdb/mirror"
 )
 
 // tunnelPort is the name of the bridge's VXLAN-GBP port.
@@ -45,7 +46,7 @@ func (a *Agent) configure(ctx context.Context) error {
 	if err := a.checkDatapath(a.db.Status(a.cfg.Bridge)); err != nil {
 		return err
 	}
-	err = a.db.EnsureBridge(ctx, ovsdb.Bridge{
+	err = a.db.EnsureBridge(ctx, mirror.Bridge{
 		Name: a.cfg.Bridge, Cell: a.cfg.Cell, Datapath: a.cfg.Datapath, Tables: flows.TableNames(),
 		HWAddr: flows.GatewayMAC.String(),
 	})
@@ -64,14 +65,14 @@ func (a *Agent) configure(ctx context.Context) error {
 			errRefused, a.cfg.Bridge)
 	}
 	if !a.alone() {
-		err := a.db.EnsureTunnel(ctx, a.cfg.Bridge, ovsdb.Tunnel{
+		err := a.db.EnsureTunnel(ctx, a.cfg.Bridge, mirror.Tunnel{
 			Name: tunnelPort, OFPort: int(flows.TunnelOFPort), UDPPort: a.lease.wire.VXLANPort, LocalIP: vtep,
 		})
 		if err != nil {
 			return fmt.Errorf("tunnel: %w", err)
 		}
 	}
-	if err := a.db.EnsureInternal(ctx, a.cfg.Bridge, ovsdb.Internal{Name: denyPort, OFPort: int(flows.DenyOFPort)}); err != nil {
+	if err := a.db.EnsureInternal(ctx, a.cfg.Bridge, mirror.Internal{Name: denyPort, OFPort: int(flows.DenyOFPort)}); err != nil {
 		return fmt.Errorf("deny port: %w", err)
 	}
 	a.mtu = mtu

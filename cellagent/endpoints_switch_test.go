@@ -183,7 +183,7 @@ func TestRefusedEndpointIsToldWhy(t *testing.T) {
 		t.Errorf("refused by the controller: %v", err)
 	}
 	b.run("two", "cats", 3)
-	_, err := b.hand.AddPort(context.Background(), "br-weft", ovsdb.Port{Name: "c9", Container: "nine", IP: b.port("c3").IP,
+	err := b.hand.AddPort(context.Background(), "br-weft", ovsdb.Port{Name: "c9", Container: "nine", IP: b.port("c3").IP,
 		MAC: b.port("c3").MAC, BootID: b.cfg.BootID})
 	if err != nil {
 		t.Fatal(err)

@@ -51,7 +51,7 @@ func newHostBed(t *testing.T) *bed {
 	sh(t, "ip link set lo up; ip link add under0 type veth peer name under1; ip addr add 192.0.2.1/24 dev under0; ip link set under0 up")
 	b := newBed(t)
 	b.ovs = &ovs{dummyovs.Start(t), t}
-	b.hand = b.ovs.hand()
+	b.hand = hand{b.ovs}
 	b.cfg.OVSDB, b.cfg.OVSRunDir = b.ovs.DB(), b.ovs.RunDir()
 	b.cfg.Datapath, b.cfg.UnderlayIP = cellagent.DatapathAlone, "192.0.2.1"
 	b.cfg.FlowLog.File = ""
@@ -70,7 +70,7 @@ func (b *bed) attachMapped(container string, host int, mapping string) string {
 		MAC: flows.MACOf(ip).String(), BootID: b.cfg.BootID, Mappings: mappings}
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	if _, err := b.hand.AddPort(ctx, b.cfg.Bridge, p); err != nil {
+	if err := b.hand.AddPort(ctx, b.cfg.Bridge, p); err != nil {
 		b.t.Fatal(err)
 	}
 	return p.Name

@@ -47,13 +47,14 @@ func (a *Agent) observe() error {
 
 // tidy removes ports of an earlier boot, moves containers off reserved
 // OpenFlow ports and pins the others, so that their numbers, which flows match,
-// outlive ovs-vswitchd. A port that cannot be tidied holds up no other.
+// outlive ovs-vswitchd. What limited ports that are gone goes, too. A port that
+// cannot be tidied holds up no other.
 func (a *Agent) tidy(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, databaseTimeout)
 	defer cancel()
 	var faults []error
 	a.seen.stale = slices.DeleteFunc(a.seen.stale, func(name string) bool {
-		err := a.db.DeletePort(ctx, a.cfg.Bridge, name)
+		err := a.deletePort(ctx, name)
 		if err == nil {
 			a.log.Info("removed a port of an earlier boot", "port", name)
 		}
@@ -70,7 +71,18 @@ func (a *Agent) tidy(ctx context.Context) error {
 			faults = append(faults, ignoreGone(a.db.PinOFPort(ctx, p.Name, p.OFPort)))
 		}
 	}
+	faults = append(faults, a.db.Sweep(ctx))
 	return errors.Join(faults...)
+}
+
+// deletePort does what weft-cni does.
+func (a *Agent) deletePort(ctx context.Context, name string) error {
+	conn, err := ovsdb.Dial(ctx, a.cfg.OVSDB)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	return conn.DeletePort(ctx, a.cfg.Bridge, name)
 }
 
 // offlineGrace is how long a container's start waits for an absent controller

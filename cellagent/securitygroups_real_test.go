@@ -38,7 +38,7 @@ func TestSecurityGroupsReachTheSwitch(t *testing.T) {
 	real := startServer(t, config)
 	b.startAgentOf(real.Internal.String(), folder)
 	ip := netip.MustParseAddr("10.255.1.2")
-	_, err := b.hand.AddPort(t.Context(), b.cfg.Bridge, ovsdb.Port{
+	err := b.hand.AddPort(t.Context(), b.cfg.Bridge, ovsdb.Port{
 		Name: "c2", Container: "one", IfName: "eth0", App: "cats", IP: ip, MAC: flows.MACOf(ip).String(), BootID: b.cfg.BootID,
 		Egress: "all 192.0.2.7", Space: "zoo", Workload: "app",
 	})

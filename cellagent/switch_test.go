@@ -52,17 +52,42 @@ func (o *ovs) table() flows.Table {
 	return table
 }
 
-// hand is a connection to the database like weft-cni's.
-func (o *ovs) hand() *ovsdb.Client {
-	o.t.Helper()
+// hand is what does as weft-cni: a connection for each thing that it does.
+type hand struct{ o *ovs }
+
+// AddPort adds a container's port to the bridge of cell-1.
+func (h hand) AddPort(ctx context.Context, bridge string, p ovsdb.Port) error {
+	return h.do(ctx, func(c *ovsdb.Conn) error { return c.AddPort(ctx, bridge, "cell-1", p) })
+}
+
+// WaitReady returns what the agent says of the port.
+func (h hand) WaitReady(ctx context.Context, name string) error {
+	return h.do(ctx, func(c *ovsdb.Conn) error { return c.WaitReady(ctx, name) })
+}
+
+// DeletePort takes the port away.
+func (h hand) DeletePort(ctx context.Context, bridge, name string) error {
+	return h.do(ctx, func(c *ovsdb.Conn) error { return c.DeletePort(ctx, bridge, name) })
+}
+
+// Ports lists those of containers.
+func (h hand) Ports(bridge string) (ports []ovsdb.Port, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	client, err := ovsdb.Dial(ctx, o.DB())
+	err = h.do(ctx, func(c *ovsdb.Conn) error {
+		ports, err = c.Ports(ctx, bridge)
+		return err
+	})
+	return ports, err
+}
+
+func (h hand) do(ctx context.Context, what func(*ovsdb.Conn) error) error {
+	conn, err := ovsdb.Dial(ctx, h.o.DB())
 	if err != nil {
-		o.t.Fatal(err)
+		return err
 	}
-	o.t.Cleanup(client.Close)
-	return client
+	defer conn.Close()
+	return what(conn)
 }
 
 // eventually fails the test if a condition does not come true.

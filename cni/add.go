@@ -2,6 +2,7 @@ package cni
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -17,26 +18,31 @@ const undoTimeout = 1500 * time.Millisecond
 // adding is one ADD: what was planned, and what it has so far.
 type adding struct {
 	Attachment
+	places    Places
 	lease     Lease
+	cell      string // that owns the bridge
 	timeout   time.Duration
+	checksums checksums
 	addresses addresses
-	db        *ovsdb.Client
+	db        *ovsdb.Conn
 	portLeft  bool // the port could not be taken out of the database
 }
 
+// steps adds the port before the container's end is configured: switch and
+// agent have something to do meanwhile.
 func (a *adding) steps() []step {
 	return []step{
 		{"reserving an address", a.reserve, a.release},
 		{"creating the veth", a.create, a.delete},
 		{"configuring the host's end", func(context.Context) error { return configureHost(a.Attachment) }, nil},
-		{"configuring the container's end", a.configure, nil},
 		{"adding the port", a.addPort, a.deletePort},
+		{"configuring the container's end", a.configure, nil},
 		{"waiting for the cell agent", a.waitReady, nil},
 	}
 }
 
 func (a *adding) reserve(context.Context) error {
-	ip, err := a.addresses.reserve(a.lease, a.Container, a.IfName)
+	ip, err := a.addresses.reserve(a.lease, a.Attachment)
 	if err == nil {
 		a.Attachment = a.At(ip)
 	}
@@ -53,13 +59,8 @@ func (a *adding) release(context.Context) error {
 
 func (a *adding) create(context.Context) error { return createVeth(a.Attachment) }
 func (a *adding) delete(context.Context) error { return deleteVeth(a.HostName) }
-
 func (a *adding) configure(context.Context) error {
-	who := inKernel
-	if a.db.Status(a.Bridge).DatapathType == "netdev" {
-		who = bySender
-	}
-	return configureContainer(a.Attachment, who)
+	return configureContainer(a.Attachment, a.checksums)
 }
 
 func (a *adding) addPort(ctx context.Context) error {
@@ -67,7 +68,7 @@ func (a *adding) addPort(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("the kernel's boot id: %w", err)
 	}
-	_, err = a.db.AddPort(ctx, a.Bridge, a.port(boot))
+	err = a.db.AddPort(ctx, a.Bridge, a.cell, a.port(boot))
 	if err == nil {
 		return nil
 	}
@@ -76,28 +77,70 @@ func (a *adding) addPort(ctx context.Context) error {
 	if left := a.deletePort(undo); left != nil {
 		err = fmt.Errorf("%w (and it may be left behind: %w)", err, left)
 	}
-	if ctx.Err() != nil {
+	if ctx.Err() != nil || errors.Is(err, ovsdb.ErrNotConnected) {
 		return failure(types.ErrTryAgainLater, err.Error(), "start openvswitch-switch")
 	}
 	return err
 }
 
+// deletePort has a connection of its own: what failed may be the other.
 func (a *adding) deletePort(ctx context.Context) error {
-	err := a.db.DeletePort(ctx, a.Bridge, a.HostName)
+	db, err := persist(ctx, a.places)
+	if err == nil {
+		err = db.DeletePort(ctx, a.Bridge, a.HostName)
+		db.Close()
+	}
 	a.portLeft = err != nil
 	return err
 }
 
+// persist dials until ctx ends, since ovsdb-server may be about to come back.
+func persist(ctx context.Context, places Places) (*ovsdb.Conn, error) {
+	const pause = 20 * time.Millisecond
+	for {
+		db, err := dial(ctx, places)
+		if err == nil {
+			return db, nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(pause):
+		}
+	}
+}
+
+// waitReady survives a restart of ovsdb-server.
 func (a *adding) waitReady(ctx context.Context) error {
 	err := a.db.WaitReady(ctx, a.HostName)
+	for errors.Is(err, ovsdb.ErrNotConnected) {
+		db, lost := persist(ctx, a.places)
+		if lost != nil {
+			return failure(types.ErrTryAgainLater, fmt.Sprintf("container %s: lost ovsdb-server: %v", a.Container, lost), "start openvswitch-switch")
+		}
+		a.db.Close()
+		a.db = db
+		err = a.db.WaitReady(ctx, a.HostName)
+	}
 	switch {
 	case err == nil:
 		return nil
 	case ctx.Err() != nil:
-		return failure(types.ErrTryAgainLater,
-			fmt.Sprintf("the cell agent did not confirm container %s within %s: is weft-agent running and connected to its controller?", a.Container, a.timeout),
-			"weft-agent status")
-	default:
-		return failure(CodeRefused, fmt.Sprintf("container %s: %v", a.Container, err), "weft-agent status")
+		return a.unanswered(ctx)
 	}
+	return failure(CodeRefused, fmt.Sprintf("container %s: %v", a.Container, err), "weft-agent status")
+}
+
+// unanswered says who has not done his part in time.
+func (a *adding) unanswered(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
+	defer cancel()
+	if p, err := a.db.Port(ctx, a.Bridge, a.HostName); err == nil && p.OFPort == 0 {
+		return failure(types.ErrTryAgainLater,
+			fmt.Sprintf("ovs-vswitchd gave the port of container %s no OpenFlow number within %s: is ovs-vswitchd running?", a.Container, a.timeout),
+			"start openvswitch-switch")
+	}
+	return failure(types.ErrTryAgainLater,
+		fmt.Sprintf("the cell agent did not confirm container %s within %s: is weft-agent running and connected to its controller?", a.Container, a.timeout),
+		"weft-agent status")
 }

@@ -2,12 +2,12 @@ package cni_test
 
 import (
 	"context"
-	"reflect"
 	"strings"
 	"testing"
 
 	"github.com/weft-sdn/weft/cni"
 	"github.com/weft-sdn/weft/ovsdb"
+	"github.com/weft-sdn/weft/ovsdb/mirror"
 )
 
 // garden is what Cloud Foundry asks for, with a limit for everybody.
@@ -36,7 +36,7 @@ func (c *cell) limiting() int {
 func TestRequestsAreThereBeforeTheAgentAnswers(t *testing.T) {
 	c := newCell(t)
 	first := make(chan ovsdb.Port, 1)
-	c.agent(func(ctx context.Context, db *ovsdb.Client, p ovsdb.Port) error {
+	c.agent(func(ctx context.Context, db *mirror.Client, p ovsdb.Port) error {
 		select {
 		case first <- p:
 		default:
@@ -103,35 +103,6 @@ func TestCheckSeesWhatWasChanged(t *testing.T) {
 	}
 }
 
-// TestHostPortOfAnotherContainerIsRefused: by name, before anything is made; it
-// is free again with its holder's end, and for the other protocol at all times.
-func TestHostPortOfAnotherContainerIsRefused(t *testing.T) {
-	c := newCell(t)
-	c.agent(ready)
-	wants := func(host int, protocol string) map[string]any {
-		return map[string]any{"runtimeConfig": map[string]any{"portMappings": []any{
-			map[string]any{"hostPort": host, "containerPort": 80, "protocol": protocol},
-		}}}
-	}
-	holder, second, third := c.container("holder"), c.container("second"), c.container("third")
-	if _, err := holder.add(wants(61000, "tcp")); err != nil {
-		t.Fatal(err)
-	}
-	before := c.remains()
-	_, err := second.add(wants(61000, "tcp"))
-	refused(t, err, cni.CodeHostPort, "host port 61000/tcp is already mapped to container holder")
-	if after := c.remains(); !reflect.DeepEqual(after, before) {
-		t.Errorf("the refused ADD changed the cell from %v to %v", before, after)
-	}
-	if _, err := third.add(wants(61000, "udp")); err != nil {
-		t.Errorf("the same number of another protocol: %v", err)
-	}
-	holder.mustDel()
-	if _, err := second.add(wants(61000, "tcp")); err != nil {
-		t.Errorf("after its holder ended: %v", err)
-	}
-}
-
 // TestBadRequestLeavesNothing: it is refused before anything is touched, and
 // does not keep the container from being removed.
 func TestBadRequestLeavesNothing(t *testing.T) {
@@ -147,7 +118,7 @@ func TestBadRequestLeavesNothing(t *testing.T) {
 // TestRefusedContainerLeavesNoLimits: what ADD made is undone with the port.
 func TestRefusedContainerLeavesNoLimits(t *testing.T) {
 	c := newCell(t)
-	c.agent(func(ctx context.Context, db *ovsdb.Client, p ovsdb.Port) error {
+	c.agent(func(ctx context.Context, db *mirror.Client, p ovsdb.Port) error {
 		return db.MarkFailed(ctx, p.Name, "not today")
 	})
 	_, err := c.container("unwanted").add(garden())

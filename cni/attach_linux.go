@@ -32,8 +32,9 @@ func createVeth(a Attachment) error {
 	veth.PeerNamespace = netlink.NsFd(container.Fd())
 	err = netlink.LinkAdd(veth)
 	if errors.Is(err, fs.ErrExist) {
-		return failure(CodeDuplicate, fmt.Sprintf("veth %s: either it or %q in %s exists already", a.HostName, a.IfName, a.NetNS),
-			"CNI wants a DEL before another ADD of the same container and interface")
+		reason := duplicate(a.Container, a.IfName)
+		reason.Msg += fmt.Sprintf(": either veth %s or %q in %s exists", a.HostName, a.IfName, a.NetNS)
+		return reason
 	}
 	if err != nil {
 		return fmt.Errorf("veth %s to %q in %s: %w", a.HostName, a.IfName, a.NetNS, err)
@@ -127,6 +128,14 @@ const (
 	// checksum is not there yet: TCP would stall.
 	bySender checksums = "sender"
 )
+
+// checksumsOn says who computes them on a bridge with that datapath_type.
+func checksumsOn(datapathType string) checksums {
+	if datapathType == "netdev" {
+		return bySender
+	}
+	return inKernel
+}
 
 func (c checksums) apply(name string) error {
 	if c == inKernel {

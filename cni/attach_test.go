@@ -1,7 +1,6 @@
 package cni_test
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"net/netip"
@@ -85,7 +84,7 @@ func inspect(t *testing.T, x *container, result *current.Result) {
 		t.Fatalf("ports are %+v", ports)
 	}
 	want := ovsdb.Port{
-		Name: host.Attrs().Name, Container: x.id, IfName: "eth0", App: "dogs", IP: ip, MAC: end.Mac,
+		Name: host.Attrs().Name, Container: x.id, IfName: "eth0", Network: "weft", App: "dogs", IP: ip, MAC: end.Mac,
 		NetNS: x.ns.Path(), BootID: boot, OFPort: ports[0].OFPort, Ready: true,
 	}
 	if !reflect.DeepEqual(ports[0], want) || want.OFPort < 1 {
@@ -263,7 +262,9 @@ func TestCheckNoticesWhatIsMissing(t *testing.T) {
 			return netlink.LinkSetHardwareAddr(l, []byte{2, 0, 0, 0, 0, 1})
 		}),
 		"is not on bridge br-weft": func(x *container, port string) error {
-			return x.db.DeletePort(within(x.t), bridge, port)
+			db := x.plugin()
+			defer db.Close()
+			return db.DeletePort(within(x.t), bridge, port)
 		},
 		"the cell agent: its group is gone": func(x *container, port string) error {
 			return x.db.MarkFailed(within(x.t), port, "its group is gone")
@@ -309,18 +310,4 @@ func TestVersion(t *testing.T) {
 	if err := json.Unmarshal(out, &got); err != nil || strings.Join(got.SupportedVersions, " ") != "0.3.0 0.3.1 0.4.0 1.0.0 1.1.0" {
 		t.Errorf("VERSION prints %s (%v)", out, err)
 	}
-}
-
-// TestStatus: whether an ADD could succeed, and why not.
-func TestStatus(t *testing.T) {
-	c := newCell(t)
-	status := func(keys map[string]any) error {
-		return c.runtime().GetStatusNetworkList(context.Background(), c.list("1.1.0", c.changed(keys)))
-	}
-	if err := status(nil); err != nil {
-		t.Errorf("all is well, and STATUS says %v", err)
-	}
-	refused(t, status(map[string]any{"subnetFile": "/nonexistent"}), 50, "cell has no lease yet")
-	refused(t, status(map[string]any{"bridge": "br-none"}), 50, `bridge "br-none" does not exist`)
-	refused(t, status(map[string]any{"ovsdb": "unix:/nonexistent"}), 50, "connecting to ovsdb-server")
 }

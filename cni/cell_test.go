@@ -24,6 +24,7 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"github.com/weft-sdn/weft/ovsdb"
+	"github.com/weft-sdn/weft/ovsdb/mirror"
 	"github.com/weft-sdn/weft/testbed/dummyovs"
 )
 
@@ -70,7 +71,7 @@ func inside(m *testing.M) int {
 type cell struct {
 	t    *testing.T
 	sw   *dummyovs.Switch
-	db   *ovsdb.Client
+	db   *mirror.Client
 	dir  string
 	conf map[string]any
 }
@@ -86,7 +87,7 @@ func newCell(t *testing.T) *cell {
 		}
 	}
 	c.db = c.dial()
-	if err := c.db.EnsureBridge(within(t), ovsdb.Bridge{Name: bridge, Cell: "cell-1"}); err != nil {
+	if err := c.db.EnsureBridge(within(t), mirror.Bridge{Name: bridge, Cell: "cell-1"}); err != nil {
 		t.Fatal(err)
 	}
 	c.conf = map[string]any{
@@ -97,9 +98,9 @@ func newCell(t *testing.T) *cell {
 	return c
 }
 
-func (c *cell) dial() *ovsdb.Client {
+func (c *cell) dial() *mirror.Client {
 	c.t.Helper()
-	db, err := ovsdb.Dial(within(c.t), c.sw.DB())
+	db, err := mirror.Dial(within(c.t), c.sw.DB())
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -107,20 +108,34 @@ func (c *cell) dial() *ovsdb.Client {
 	return db
 }
 
+// plugin is a connection like that of weft-cni.
+func (c *cell) plugin() *ovsdb.Conn {
+	c.t.Helper()
+	db, err := ovsdb.Dial(within(c.t), c.sw.DB())
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return db
+}
+
 func (c *cell) lease(subnet string) {
 	c.t.Helper()
-	text := fmt.Sprintf(`{"cell":"cell-1","subnet":%q,"mtu":1450}`, subnet)
+	c.subnetFile(fmt.Sprintf(`{"cell":"cell-1","subnet":%q,"mtu":1450}`, subnet))
+}
+
+// subnetFile is written by the agent.
+func (c *cell) subnetFile(text string) {
+	c.t.Helper()
 	if err := os.WriteFile(filepath.Join(c.dir, "subnet.json"), []byte(text), 0o600); err != nil {
 		c.t.Fatal(err)
 	}
 }
 
-// ports reads them with a new connection, whose copy is complete.
 func (c *cell) ports() []ovsdb.Port {
 	c.t.Helper()
-	db := c.dial()
+	db := c.plugin()
 	defer db.Close()
-	ports, err := db.Ports(bridge)
+	ports, err := db.Ports(within(c.t), bridge)
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -129,7 +144,7 @@ func (c *cell) ports() []ovsdb.Port {
 
 // agent answers for each new port, until the test or the returned function
 // ends it.
-func (c *cell) agent(answer func(context.Context, *ovsdb.Client, ovsdb.Port) error) (stop func()) {
+func (c *cell) agent(answer func(context.Context, *mirror.Client, ovsdb.Port) error) (stop func()) {
 	c.t.Helper()
 	db := c.dial()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -159,7 +174,7 @@ func (c *cell) agent(answer func(context.Context, *ovsdb.Client, ovsdb.Port) err
 }
 
 // ready is the agent whose flows are always in the switch.
-func ready(ctx context.Context, db *ovsdb.Client, p ovsdb.Port) error {
+func ready(ctx context.Context, db *mirror.Client, p ovsdb.Port) error {
 	return db.MarkReady(ctx, p.Name)
 }
 

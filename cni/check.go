@@ -2,15 +2,14 @@ package cni
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 
 	"github.com/containernetworking/cni/pkg/skel"
-	"github.com/containernetworking/cni/pkg/types"
-	current "github.com/containernetworking/cni/pkg/types/100"
-	"github.com/containernetworking/cni/pkg/version"
 	"github.com/vishvananda/netlink"
 
+	"github.com/weft-sdn/weft/flows"
 	"github.com/weft-sdn/weft/ovsdb"
 )
 
@@ -40,9 +39,9 @@ func check(conf Config, inv Invocation) error {
 		return err
 	}
 	a := Attachment{
-		Container: inv.Container, IfName: inv.IfName, NetNS: inv.NetNS, HostName: hostName(inv.Container, inv.IfName),
-	}.At(ip)
-	if err := checkPort(conf, a); err != nil {
+		Container: inv.Container, IfName: inv.IfName, NetNS: inv.NetNS, HostName: hostName(inv.Container, inv.IfName), IP: ip,
+	}
+	if a.MAC, err = checkPort(conf, a); err != nil {
 		return err
 	}
 	if _, err := netlink.LinkByName(a.HostName); err != nil {
@@ -53,15 +52,9 @@ func check(conf Config, inv Invocation) error {
 
 // inResult compares with what ADD returned, if the runtime kept it.
 func inResult(conf Config, ip netip.Addr) error {
-	if err := version.ParsePrevResult(&conf.PluginConf); err != nil {
-		return failure(types.ErrDecodingFailure, fmt.Sprintf("prevResult: %v", err), "")
-	}
-	if conf.PrevResult == nil {
-		return nil
-	}
-	before, err := current.NewResultFromResult(conf.PrevResult)
-	if err != nil {
-		return fmt.Errorf("prevResult: %w", err)
+	before, err := previous(&conf)
+	if err != nil || before == nil {
+		return err
 	}
 	for _, c := range before.IPs {
 		if c.Address.String() == hostNet(ip).String() {
@@ -71,33 +64,35 @@ func inResult(conf Config, ip netip.Addr) error {
 	return fmt.Errorf("address %s is reserved for it, and prevResult does not have it", ip)
 }
 
-func checkPort(conf Config, a Attachment) error {
+// checkPort returns the MAC that the container's end is to have.
+func checkPort(conf Config, a Attachment) (mac flows.MAC, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), dialTimeout)
 	defer cancel()
 	db, err := dial(ctx, conf.Places)
 	if err != nil {
-		return err
+		return mac, err
 	}
 	defer db.Close()
-	ports, err := db.Ports(conf.Bridge)
-	if err != nil {
-		return err
+	p, err := db.Port(ctx, conf.Bridge, a.HostName)
+	if errors.Is(err, ovsdb.ErrNoPort) {
+		return mac, fmt.Errorf("port %s is not on bridge %s", a.HostName, conf.Bridge)
 	}
-	for _, p := range ports {
-		if p.Name == a.HostName {
-			if err := portProblem(p, a); err != nil {
-				return err
-			}
-			return requestProblem(p, conf)
-		}
+	if err == nil {
+		err = portProblem(p, a)
 	}
-	return fmt.Errorf("port %s is not on bridge %s", a.HostName, conf.Bridge)
+	if err == nil {
+		err = requestProblem(p, conf)
+	}
+	if err == nil {
+		mac, err = flows.ParseMAC(p.MAC)
+	}
+	return mac, err
 }
 
 func portProblem(p ovsdb.Port, a Attachment) error {
 	switch {
-	case p.Container != a.Container || p.IP != a.IP || p.MAC != a.MAC.String():
-		return fmt.Errorf("port %s says that it is container %q with %s and %s, expected %s and %s", p.Name, p.Container, p.IP, p.MAC, a.IP, a.MAC)
+	case p.Container != a.Container || p.IP != a.IP:
+		return fmt.Errorf("port %s says that it is container %q with %s, expected %s", p.Name, p.Container, p.IP, a.IP)
 	case p.IfaceError != "":
 		return fmt.Errorf("port %s: ovs-vswitchd: %s", p.Name, p.IfaceError)
 	case p.Error != "":

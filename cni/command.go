@@ -22,21 +22,35 @@ var Versions = version.PluginSupports("0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0
 // dialTimeout bounds what needs no waiting for an agent.
 const dialTimeout = 5 * time.Second
 
-// Plugin answers the verbs of CNI. GC has nothing to do beyond the DELs that a
-// runtime makes of it.
+// Plugin answers the verbs of CNI. Errors are *types.Error, as runtimes show
+// them.
 type Plugin struct {
 	Stdout io.Writer // takes the result of ADD
+
+	// After, unless it is nil, is called after each step of ADD, DEL and GC with
+	// the step's name: what if the plugin ended there?
+	After func(step string)
 }
 
 // Funcs is the plugin as CNI's skeleton calls it.
 func (p Plugin) Funcs() skel.CNIFuncs {
-	return skel.CNIFuncs{Add: p.Add, Del: p.Del, Check: p.Check, Status: p.Status}
+	return skel.CNIFuncs{Add: p.Add, Del: p.Del, Check: p.Check, GC: p.GC, Status: p.Status}
 }
 
-// Add plugs the container in, or leaves nothing behind. Errors are
-// *types.Error.
+// did tells whoever listens that a step is done.
+func (p Plugin) did(step string) {
+	if p.After != nil {
+		p.After(step)
+	}
+}
+
+// Add plugs the container in, or leaves nothing behind.
 func (p Plugin) Add(args *skel.CmdArgs) error {
 	conf, err := ParseConfig(args.StdinData)
+	if err != nil {
+		return err
+	}
+	before, err := previous(&conf)
 	if err != nil {
 		return err
 	}
@@ -47,10 +61,10 @@ func (p Plugin) Add(args *skel.CmdArgs) error {
 		return err
 	}
 	defer a.db.Close()
-	if err := run(ctx, a.steps()); err != nil {
+	if err := run(ctx, a.steps(), p.did); err != nil {
 		return err
 	}
-	return printResult(p.Stdout, conf, a.Attachment)
+	return printResult(p.Stdout, conf, join(before, result(conf, a.Attachment)))
 }
 
 // prepare finds out everything that can be wrong before anything is touched.
@@ -71,16 +85,14 @@ func prepare(ctx context.Context, conf Config, inv Invocation) (*adding, error) 
 	if err != nil {
 		return nil, err
 	}
-	err = bridgeUsable(db.Status(conf.Bridge), conf.Bridge, lease.Cell)
-	if err == nil {
-		err = hostPortsFree(db, plan)
-	}
+	status, err := bridgeStatus(ctx, db, conf.Bridge, lease.Cell)
 	if err != nil {
 		db.Close()
 		return nil, err
 	}
 	return &adding{
-		Attachment: plan, lease: lease, timeout: conf.ReadyTimeout, db: db, addresses: addresses{conf.DataDir, conf.Bridge},
+		Attachment: plan, places: conf.Places, lease: lease, cell: status.Owner, timeout: conf.ReadyTimeout,
+		checksums: checksumsOn(status.DatapathType), db: db, addresses: addresses{conf.DataDir, conf.Bridge},
 	}, nil
 }
 
@@ -93,17 +105,26 @@ func (p Plugin) Del(args *skel.CmdArgs) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), dialTimeout)
 	defer cancel()
-	name := hostName(args.ContainerID, args.IfName)
+	return p.remove(ctx, conf, args.ContainerID, args.IfName)
+}
+
+// remove takes away whatever an attachment has. Its address stays somebody's
+// until the port is out of the switch's database.
+func (p Plugin) remove(ctx context.Context, conf Places, container, ifName string) error {
+	name := hostName(container, ifName)
 	portErr := deletePort(ctx, conf, name)
+	p.did("deleting the port")
 	if err := deleteVeth(name); err != nil {
 		return coded(CodeAttach, errors.Join(err, portErr))
 	}
-	if portErr != nil { // its address is still somebody's
+	p.did("deleting the veth")
+	if portErr != nil {
 		return portErr
 	}
-	if err := (addresses{conf.DataDir, conf.Bridge}).release(args.ContainerID, args.IfName); err != nil {
+	if err := (addresses{conf.DataDir, conf.Bridge}).release(container, ifName); err != nil {
 		return coded(types.ErrIOFailure, err)
 	}
+	p.did("releasing the address")
 	return nil
 }
 
@@ -119,41 +140,11 @@ func deletePort(ctx context.Context, conf Places, name string) error {
 	return nil
 }
 
-// Status tells whether an ADD could succeed now.
-func (p Plugin) Status(args *skel.CmdArgs) error {
-	conf, err := ParseConfig(args.StdinData)
-	if err != nil {
-		return err
-	}
-	lease, err := ReadLease(conf.SubnetFile)
-	if err != nil {
-		return unavailable(err)
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), dialTimeout)
-	defer cancel()
-	db, err := dial(ctx, conf.Places)
-	if err != nil {
-		return unavailable(err)
-	}
-	defer db.Close()
-	return unavailable(bridgeUsable(db.Status(conf.Bridge), conf.Bridge, lease.Cell))
-}
-
-// unavailable is how STATUS says "not ready", whatever the reason's own code.
-func unavailable(err error) error {
-	if err == nil {
-		return nil
-	}
-	reason := *coded(CodeAttach, err)
-	reason.Code = types.ErrPluginNotAvailable
-	return &reason
-}
-
 func invocation(args *skel.CmdArgs) Invocation {
 	return Invocation{Container: args.ContainerID, IfName: args.IfName, NetNS: args.Netns, Args: args.Args}
 }
 
-func dial(ctx context.Context, conf Places) (*ovsdb.Client, error) {
+func dial(ctx context.Context, conf Places) (*ovsdb.Conn, error) {
 	db, err := ovsdb.Dial(ctx, conf.OVSDB)
 	if err != nil {
 		return nil, failure(types.ErrTryAgainLater, err.Error(), "start openvswitch-switch, or correct ovsdb in the network configuration")
@@ -161,17 +152,20 @@ func dial(ctx context.Context, conf Places) (*ovsdb.Client, error) {
 	return db, nil
 }
 
-// bridgeUsable refuses a bridge that is not there or not this cell's.
-func bridgeUsable(s ovsdb.Status, bridge, cell string) error {
+// bridgeStatus refuses a bridge that is not there or not this cell's.
+func bridgeStatus(ctx context.Context, db *ovsdb.Conn, bridge, cell string) (ovsdb.Status, error) {
+	s, err := db.Status(ctx, bridge)
 	switch {
+	case err != nil:
+		return s, failure(types.ErrTryAgainLater, err.Error(), "start openvswitch-switch, or correct ovsdb in the network configuration")
 	case !s.Bridge:
-		return failure(CodeBridge, fmt.Sprintf("bridge %q does not exist: has weft-agent made it, under this name?", bridge),
+		return s, failure(CodeBridge, fmt.Sprintf("bridge %q does not exist: has weft-agent made it, under this name?", bridge),
 			"start weft-agent, or correct bridge in the network configuration")
 	case s.Owner == "" || s.Owner != cell && cell != "":
-		return failure(CodeBridge, fmt.Sprintf("bridge %q belongs to %q, and this cell is %q", bridge, s.Owner, cell),
+		return s, failure(CodeBridge, fmt.Sprintf("bridge %q belongs to %q, and this cell is %q", bridge, s.Owner, cell),
 			"correct bridge or subnetFile in the network configuration")
 	}
-	return nil
+	return s, nil
 }
 
 // netNSUsable refuses a namespace that is missing, or the plugin's own.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,27 +21,37 @@ type Config struct {
 	types.PluginConf
 	Places
 
-	SubnetFile string `json:"subnetFile"` // the cell's lease; default /run/weft/subnet.json
-	App        string `json:"app"`        // identity of containers that bring none
-	MTU        int    `json:"mtu"`        // bytes; 0: the lease's, and never more than that
-	Rate       int64  `json:"rate"`       // of each container, to it and from it, kbit/s; 0: no limit
-	Burst      int64  `json:"burst"`      // kbit; with rate, and never without
-	Ready      string `json:"readyTimeout"`
+	SubnetFile string   `json:"subnetFile"` // the cell's lease; default /run/weft/subnet.json
+	Identity   []string `json:"identity"`   // where to look for the container's identity; see defaultIdentity
+	App        string   `json:"app"`        // identity of containers that bring none
+	MTU        int      `json:"mtu"`        // bytes; 0: the lease's, and never more than that
+	Rate       int64    `json:"rate"`       // of each container, to it and from it, kbit/s; 0: no limit
+	Burst      int64    `json:"burst"`      // kbit; with rate, and never without
+	Ready      string   `json:"readyTimeout"`
 
 	// Metadata is what Cloud Foundry's Garden says of the container. It is a
-	// top-level key of the configuration, and absent on DEL.
-	Metadata struct {
-		PolicyGroupID string `json:"policy_group_id"`
-		AppID         string `json:"app_id"`
-		SpaceID       string `json:"space_id"`           // whose dynamic security groups it has
-		Workload      string `json:"container_workload"` // "app", "task" or "staging"
-	} `json:"metadata"`
+	// top-level key of the configuration, and absent on DEL. Its space_id and
+	// container_workload ("app", "task" or "staging") say which dynamic security
+	// groups the container has.
+	Metadata map[string]json.RawMessage `json:"metadata"`
+
+	// Args is what whoever wrote the configuration, or a runtime, asks for by
+	// the CNI conventions.
+	Args struct {
+		CNI struct {
+			Labels []label  `json:"labels"`
+			IPs    []string `json:"ips"`
+			MAC    string   `json:"mac"`
+		} `json:"cni"`
+	} `json:"args"`
 
 	// Runtime is what the runtime wants for this container; absent on DEL.
 	Runtime json.RawMessage `json:"runtimeConfig"`
 
 	// Requests is Runtime, read.
 	Requests Requests `json:"-"`
+	// Space and Workload are of Metadata.
+	Space, Workload string `json:"-"`
 	// Limits is what rate and burst say, or runtimeConfig.bandwidth instead.
 	Limits ovsdb.Limits `json:"-"`
 	// ReadyTimeout bounds ADD without its undoing; from readyTimeout, default 8s.
@@ -71,7 +82,7 @@ func ParseConfig(stdin []byte) (Config, error) {
 	if err != nil {
 		return Config{}, err
 	}
-	c := Config{Places: places, SubnetFile: "/run/weft/subnet.json", Ready: "8s"}
+	c := Config{Places: places, SubnetFile: "/run/weft/subnet.json", Ready: "8s", Identity: slices.Clone(defaultIdentity)}
 	if err := json.Unmarshal(stdin, &c); err != nil {
 		return Config{}, undecodable(stdin, err)
 	}
@@ -109,12 +120,18 @@ func (c *Config) validate() error {
 		return invalid("readyTimeout", c.Ready, fmt.Sprintf("must be a duration from %s to %s, such as 8s", minReadyTimeout, maxReadyTimeout))
 	}
 	c.ReadyTimeout = d
-	for field, id := range map[string]string{
-		"app": c.App, "metadata.policy_group_id": c.Metadata.PolicyGroupID, "metadata.app_id": c.Metadata.AppID,
-		"metadata.space_id": c.Metadata.SpaceID, "metadata.container_workload": c.Metadata.Workload,
-	} {
-		if must := identityProblem(id); must != "" {
-			return invalid(field, id, must)
+	if must := identityProblem(c.App); must != "" {
+		return invalid("app", c.App, must)
+	}
+	if err := checkIdentity(c.Identity); err != nil {
+		return err
+	}
+	for key, into := range map[string]*string{"space_id": &c.Space, "container_workload": &c.Workload} {
+		if *into, err = textOf(fromMetadata, c.Metadata, key); err != nil {
+			return err
+		}
+		if must := identityProblem(*into); must != "" {
+			return invalid(fromMetadata+"."+key, *into, must)
 		}
 	}
 	return c.readRequests()

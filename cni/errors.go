@@ -16,7 +16,7 @@ const (
 	CodeRefused   uint = 104 // the cell agent gave a reason why not
 	CodeAttach    uint = 105 // the kernel or the switch refused a step of ADD
 	CodeCheck     uint = 106 // CHECK found that something is not as ADD left it
-	CodeHostPort  uint = 107 // another container of the cell has the host port
+	CodeTaken     uint = 107 // the address that was asked for is another container's
 )
 
 // failure makes an error as runtimes show it: what happened, and what to do.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
-	"unicode"
 
 	"github.com/containernetworking/cni/pkg/types"
 
@@ -27,13 +26,15 @@ type Attachment struct {
 	IfName    string      // inside the container
 	NetNS     string      // path of its network namespace
 	HostName  string      // of the host end, which is the port's name
+	Network   string      // name of the network configuration
 	App       flows.AppID // "" for a container without identity, which starts isolated
 	Space     string      // "" for none
 	Workload  string      // "" where the platform says nothing of it
 	MTU       int
 	Bridge    string
+	Wanted    netip.Addr // the address that the runtime asks for; the zero Addr: any
 	IP        netip.Addr
-	MAC       flows.MAC
+	MAC       flows.MAC // the zero MAC: the one that follows from IP
 	Mappings  []ovsdb.PortMapping
 	Egress    flows.EgressRules // "": it may open no connection out of the overlay
 	Limits    ovsdb.Limits
@@ -56,9 +57,14 @@ func Plan(inv Invocation, conf Config, lease Lease) (Attachment, error) {
 	if err != nil {
 		return Attachment{}, err
 	}
+	wanted, mac, err := ask(conf, args, lease)
+	if err != nil {
+		return Attachment{}, err
+	}
 	a := Attachment{
 		Container: inv.Container, IfName: inv.IfName, NetNS: inv.NetNS, HostName: hostName(inv.Container, inv.IfName),
-		App: app, Space: conf.Metadata.SpaceID, Workload: conf.Metadata.Workload, MTU: mtu, Bridge: conf.Bridge, Mappings: conf.Requests.Mappings, Limits: conf.Limits,
+		Network: conf.Name, App: app, Space: conf.Space, Workload: conf.Workload,
+		MTU: mtu, Bridge: conf.Bridge, Wanted: wanted, MAC: mac, Mappings: conf.Requests.Mappings, Limits: conf.Limits,
 	}
 	if conf.Requests.Egress != nil {
 		a.Egress = *conf.Requests.Egress
@@ -66,47 +72,22 @@ func Plan(inv Invocation, conf Config, lease Lease) (Attachment, error) {
 	return a, nil
 }
 
-// At gives the attachment its address, and the MAC that follows from it.
+// At gives the attachment its address, and the MAC that follows from it unless
+// it has one.
 func (a Attachment) At(ip netip.Addr) Attachment {
-	a.IP, a.MAC = ip, flows.MACOf(ip)
+	if a.IP = ip; a.MAC == (flows.MAC{}) {
+		a.MAC = flows.MACOf(ip)
+	}
 	return a
 }
 
 // port is the attachment as the switch's database holds it.
 func (a Attachment) port(bootID string) ovsdb.Port {
 	return ovsdb.Port{
-		Name: a.HostName, Container: a.Container, IfName: a.IfName, App: string(a.App),
+		Name: a.HostName, Container: a.Container, IfName: a.IfName, Network: a.Network, App: string(a.App),
 		IP: a.IP, MAC: a.MAC.String(), NetNS: a.NetNS, BootID: bootID,
 		Egress: string(a.Egress), Space: a.Space, Workload: a.Workload, Mappings: a.Mappings, Limits: a.Limits,
 	}
-}
-
-// argApp is the key of CNI_ARGS that carries an identity.
-const argApp = "WEFT_APP"
-
-// identity finds whose the container is: what Cloud Foundry says first, then
-// the runtime's arguments, then the configuration. None is an answer too.
-func identity(conf Config, args map[string]string) (flows.AppID, error) {
-	if must := identityProblem(args[argApp]); must != "" {
-		return "", failure(types.ErrInvalidEnvironmentVariables, fmt.Sprintf("CNI_ARGS: %s %q: %s", argApp, args[argApp], must), "")
-	}
-	for _, id := range []string{conf.Metadata.PolicyGroupID, conf.Metadata.AppID, args[argApp], conf.App} {
-		if id != "" {
-			return flows.AppID(id), nil
-		}
-	}
-	return "", nil
-}
-
-const maxIdentity = 255 // bytes
-
-// identityProblem says what an identity must be, or "" if this one is fine.
-func identityProblem(id string) string {
-	odd := func(r rune) bool { return !unicode.IsGraphic(r) || r == unicode.ReplacementChar }
-	if len(id) > maxIdentity || strings.ContainsFunc(id, odd) || strings.TrimSpace(id) != id {
-		return fmt.Sprintf("must be at most %d bytes of printable text without spaces around it", maxIdentity)
-	}
-	return ""
 }
 
 // parseArgs reads CNI_ARGS, "K=V;K=V". Keys that are not ours are the

@@ -50,6 +50,20 @@ func TestConfigErrorsNameFieldAndValue(t *testing.T) {
 		{`{"metadata":{"app_id":"` + strings.Repeat("x", 256) + `"}}`, `metadata.app_id "xxx`, 7},
 		{`{"metadata":{"space_id":" zoo"}}`, `metadata.space_id " zoo": must be`, 7},
 		{`{"metadata":{"container_workload":"a\nb"}}`, `metadata.container_workload "a\nb": must be`, 7},
+		{`{"identity":["somewhere.app"]}`, `identity[0] "somewhere.app": must be metadata.KEY`, 7},
+		{`{"identity":["metadata.app_id","args."]}`, `identity[1] "args.": must be metadata.KEY`, 7},
+		{`{"identity":"metadata.app_id"}`, `identity "metadata.app_id": must be a JSON list`, 7},
+		{`{"identity":["label.app"],"args":{"cni":{"labels":[{"key":"app","value":"a\nb"}]}}}`, `label.app "a\nb": must be at most`, 7},
+		{`{"identity":["annotation.x/app"],"runtimeConfig":{"io.kubernetes.cri.pod-annotations":{"x/app":7}}}`, `runtimeConfig.io.kubernetes.cri.pod-annotations.x/app 7: must be a string`, 7},
+		{`{"args":{"cni":{"labels":{"app":"x"}}}}`, `args.cni.labels {"app":"x"}: must be a JSON list`, 7},
+		{`{"runtimeConfig":{"ips":"10.255.1.5"}}`, `runtimeConfig.ips "10.255.1.5": must be a JSON list`, 7},
+		{`{"runtimeConfig":{"ips":["10.255.1.5","10.255.1.6"]}}`, `runtimeConfig.ips "10.255.1.5,10.255.1.6": must be one IPv4 address`, 7},
+		{`{"runtimeConfig":{"ips":["fd00::5/64"]}}`, `runtimeConfig.ips "fd00::5/64": must be one IPv4 address`, 7},
+		{`{"runtimeConfig":{"ips":["10.255.2.5/24"]}}`, `runtimeConfig.ips "10.255.2.5/24": must be inside the cell's lease 10.255.1.0/24`, 7},
+		{`{"args":{"cni":{"ips":["10.255.1.0"]}}}`, `args.cni.ips "10.255.1.0": must be 10.255.1.1 to 10.255.1.254`, 7},
+		{`{"runtimeConfig":{"mac":"01:00:5e:00:00:01"}}`, `runtimeConfig.mac "01:00:5e:00:00:01": must be the MAC of one station`, 7},
+		{`{"runtimeConfig":{"mac":"00:00:00:00:00:00"}}`, `runtimeConfig.mac "00:00:00:00:00:00": must be`, 7},
+		{`{"args":{"cni":{"mac":"02:00:00:00:01"}}}`, `args.cni.mac "02:00:00:00:01": must be`, 7},
 		{`{"cniVersion":1}`, `cniVersion 1: must be a string`, 7},
 		{`["a list"]`, `network configuration: `, 6},
 		{`{"bridge":`, `network configuration: `, 6},
@@ -111,6 +125,9 @@ func TestArgsErrorsNameTheArgument(t *testing.T) {
 		"WEFT_APP":        `CNI_ARGS: "WEFT_APP": must be KEY=VALUE`,
 		"A=B;nonsense":    `CNI_ARGS: "nonsense": must be KEY=VALUE`,
 		"WEFT_APP=a\x01b": `CNI_ARGS: WEFT_APP "a\x01b": must be`,
+		"IP=10.0.0.1":     `CNI_ARGS: IP "10.0.0.1": must be inside the cell's lease 10.255.1.0/24`,
+		"IP=one":          `CNI_ARGS: IP "one": must be one IPv4 address`,
+		"MAC=02-0-0":      `CNI_ARGS: MAC "02-0-0": must be the MAC of one station`,
 	} {
 		_, err := Plan(Invocation{Args: args}, conf, lease())
 		var coded *types.Error
@@ -132,6 +149,8 @@ func TestLeaseErrorsNameFieldAndValue(t *testing.T) {
 		`{"subnet":"fd00::/64","mtu":1450}`:    `subnet "fd00::/64": must be IPv4`,
 		`{"subnet":"10.255.1.0/24"}`:           `mtu 0: must be 576`,
 		`{"subnet":"10.255.1.0/24","mtu":99}`:  `mtu 99: must be 576`,
+
+		`{"subnet":"10.255.1.0/24","mtu":1450,"address_rest_ms":-1}`: `address_rest_ms -1: must be 0 or more`,
 	} {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
@@ -140,6 +159,77 @@ func TestLeaseErrorsNameFieldAndValue(t *testing.T) {
 		var coded *types.Error
 		if !errors.As(err, &coded) || coded.Code != CodeLease || !strings.Contains(coded.Msg, want) || !strings.Contains(coded.Msg, path) {
 			t.Errorf("subnet file %q: %v, expected code %d, the path and %s", text, err, CodeLease, want)
+		}
+	}
+}
+
+// TestIdentityFromWhereItIsConfigured: the first source that says something.
+func TestIdentityFromWhereItIsConfigured(t *testing.T) {
+	const everything = `"metadata":{"org":"m"},"args":{"cni":{"labels":[{"key":"team","value":"l"},{"key":"empty","value":""}]}},
+		"runtimeConfig":{"io.kubernetes.cri.pod-annotations":{"weft.example/app":"a"}},"app":"plain"`
+	for sources, want := range map[string]string{
+		`[]`:                               "plain",
+		`["metadata.org"]`:                 "m",
+		`["metadata.app_id","label.team"]`: "l",
+		`["label.empty","args.POD"]`:       "p",
+		`["annotation.weft.example/app","app.x"]`:                      "", // refused
+		`["annotation.weft.example/app"]`:                              "a",
+		`["label.none","annotation.none","args.NONE","metadata.none"]`: "plain",
+	} {
+		conf, err := ParseConfig([]byte(`{"identity":` + sources + `,` + everything + `}`))
+		if want == "" {
+			if err == nil {
+				t.Errorf("%s is not refused", sources)
+			}
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, err := Plan(Invocation{Args: "IgnoreUnknown=1;POD=p"}, conf, lease())
+		if err != nil || string(a.App) != want {
+			t.Errorf("%s: app %q (%v), expected %q", sources, a.App, err, want)
+		}
+	}
+}
+
+// TestAskedAddressAndMAC: by capability, by CNI_ARGS, by the configuration, in
+// this order.
+func TestAskedAddressAndMAC(t *testing.T) {
+	for _, c := range []struct{ config, args, ip, mac string }{
+		{`{}`, "", "invalid IP", "00:00:00:00:00:00"},
+		{`{"runtimeConfig":{"ips":["10.255.1.7/24"],"mac":"02:00:00:00:00:0A"},"args":{"cni":{"ips":["10.255.1.9"],"mac":"02:00:00:00:00:0c"}}}`,
+			"IP=10.255.1.8;MAC=02:00:00:00:00:0b", "10.255.1.7", "02:00:00:00:00:0a"},
+		{`{"runtimeConfig":{"ips":[],"mac":""},"args":{"cni":{"ips":["10.255.1.9"],"mac":"02:00:00:00:00:0c"}}}`,
+			"IP=10.255.1.8;MAC=02:00:00:00:00:0b", "10.255.1.8", "02:00:00:00:00:0b"},
+		{`{"args":{"cni":{"ips":["10.255.1.9"],"mac":"02:00:00:00:00:0c"}}}`, "", "10.255.1.9", "02:00:00:00:00:0c"},
+		{`{"runtimeConfig":{"ips":["::ffff:10.255.1.254"]}}`, "", "10.255.1.254", "00:00:00:00:00:00"},
+	} {
+		conf, err := ParseConfig([]byte(c.config))
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, err := Plan(Invocation{Args: c.args}, conf, lease())
+		if err != nil || a.Wanted.String() != c.ip || a.MAC.String() != c.mac {
+			t.Errorf("%s with %q: %v and %v (%v), expected %s and %s", c.config, c.args, a.Wanted, a.MAC, err, c.ip, c.mac)
+		}
+	}
+}
+
+// TestRefusingCellSaysWhy: in the agent's words, as something that may pass.
+func TestRefusingCellSaysWhy(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "subnet.json")
+	for text, code := range map[string]uint{
+		`{"cell":"cell-1","subnet":"10.255.0.1/32","refuse":"it is being drained"}`:  types.ErrTryAgainLater,
+		`{"cell":"cell-1","refuse":"it is being drained","limited":true,"mtu":1450}`: types.ErrLimitedConnectivity,
+	} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, err := ReadLease(path)
+		var coded *types.Error
+		if !errors.As(err, &coded) || coded.Code != code || coded.Msg != "cell cell-1 takes no containers now: it is being drained" {
+			t.Errorf("%s: %#v, expected code %d and the reason", text, err, code)
 		}
 	}
 }
@@ -162,41 +252,5 @@ func TestAddressFollowsIntoMACAndPort(t *testing.T) {
 	p := a.port("boot")
 	if p.MAC != "ee:ee:0a:ff:01:05" || p.IP != a.IP || p.Container != "c" || p.App != "dogs" || p.IfName != "eth0" || p.NetNS != "/n" || p.BootID != "boot" {
 		t.Errorf("port is %+v", p)
-	}
-}
-
-// TestLeaseIsUsedToTheLastAddress: all but the first and the last, each once,
-// round and round, and an address rests while others are free.
-func TestLeaseIsUsedToTheLastAddress(t *testing.T) {
-	a := addresses{t.TempDir(), "br-weft"}
-	l := Lease{Subnet: netip.MustParsePrefix("10.255.1.8/29")}
-	var got []string
-	for _, id := range []string{"1", "2", "3", "4", "5", "6"} {
-		ip, err := a.reserve(l, id, "eth0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		got = append(got, ip.String())
-	}
-	if want := "10.255.1.9 10.255.1.10 10.255.1.11 10.255.1.12 10.255.1.13 10.255.1.14"; strings.Join(got, " ") != want {
-		t.Errorf("reserved %v, expected %s", got, want)
-	}
-	_, err := a.reserve(l, "7", "eth0")
-	var coded *types.Error
-	if !errors.As(err, &coded) || coded.Code != CodeExhausted || !strings.Contains(coded.Msg, "10.255.1.8/29 is exhausted") {
-		t.Errorf("the seventh: %v", err)
-	}
-	for _, id := range []string{"2", "5"} {
-		if err := a.release(id, "eth0"); err != nil {
-			t.Fatal(err)
-		}
-	}
-	first, err1 := a.reserve(l, "8", "eth0")
-	second, err2 := a.reserve(l, "9", "eth0")
-	if err1 != nil || err2 != nil || first.String() != "10.255.1.10" || second.String() != "10.255.1.13" {
-		t.Errorf("after two were released: %v %v (%v, %v)", first, second, err1, err2)
-	}
-	if err := errors.Join(a.release("5", "eth0"), addresses{"/nonexistent", "x"}.release("5", "eth0")); err != nil {
-		t.Errorf("releasing what is not held: %v", err)
 	}
 }

@@ -7,8 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/containernetworking/cni/pkg/types"
-
 	"github.com/weft-sdn/weft/ovsdb"
 )
 
@@ -86,32 +84,4 @@ func value(n *int64) int64 {
 		return 0
 	}
 	return *n
-}
-
-// hostPortsFree refuses what another container of the cell has. Two ADDs at
-// once can both find it free: then the agent refuses one of them.
-func hostPortsFree(db *ovsdb.Client, a Attachment) error {
-	if len(a.Mappings) == 0 {
-		return nil
-	}
-	boot, err := ovsdb.BootID()
-	if err != nil {
-		return coded(types.ErrIOFailure, fmt.Errorf("the kernel's boot id: %w", err))
-	}
-	ports, err := db.Ports(a.Bridge)
-	if err != nil {
-		return coded(CodeBridge, err)
-	}
-	for _, p := range ports {
-		if p.Name == a.HostName || p.BootID != "" && p.BootID != boot {
-			continue // its own, or of before the machine was booted
-		}
-		for _, m := range a.Mappings {
-			if slices.ContainsFunc(p.Mappings, m.Clashes) {
-				return failure(CodeHostPort, fmt.Sprintf("host port %d/%s is already mapped to container %s", m.HostPort, m.Protocol, p.Container),
-					"choose another host port, or remove that container")
-			}
-		}
-	}
-	return nil
 }

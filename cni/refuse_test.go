@@ -16,6 +16,7 @@ import (
 
 	"github.com/weft-sdn/weft/cni"
 	"github.com/weft-sdn/weft/ovsdb"
+	"github.com/weft-sdn/weft/ovsdb/mirror"
 )
 
 // TestSilentAgent: with the default of readyTimeout ADD is over within ten
@@ -38,7 +39,7 @@ func TestSilentAgent(t *testing.T) {
 
 func TestAgentsReasonIsShown(t *testing.T) {
 	c := newCell(t)
-	c.agent(func(ctx context.Context, db *ovsdb.Client, p ovsdb.Port) error {
+	c.agent(func(ctx context.Context, db *mirror.Client, p ovsdb.Port) error {
 		return db.MarkFailed(ctx, p.Name, "no group id left for app dogs")
 	})
 	_, err := c.container("unwanted").add(nil)
@@ -90,7 +91,7 @@ func TestForeignInterfaceIsKept(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := x.add(nil)
-	refused(t, err, cni.CodeDuplicate, `"eth0" in `+x.ns.Path()+` exists already`)
+	refused(t, err, cni.CodeDuplicate, `"eth0" in `+x.ns.Path()+` exists`)
 	x.mustDel()
 	if err := x.ns.Do(func(ns.NetNS) error { _, err := netlink.LinkByName("eth0"); return err }); err != nil {
 		t.Errorf("their eth0: %v", err)
@@ -278,10 +279,33 @@ func TestDatabaseLostDuringAdd(t *testing.T) {
 	}()
 	untilPorts(t, c, 1)
 	c.sw.KillServer()
-	refused(t, <-failed, 11, "did not confirm container torn within 2s")
+	refused(t, <-failed, 11, "container torn: lost ovsdb-server")
 	c.sw.StartServer()
 	if left := strings.Join(c.remains(), ", "); !strings.Contains(left, "address 10.255.1.1") || strings.Contains(left, "veth") {
 		t.Errorf("left are %q, expected the port and its address", left)
+	}
+	x.mustDel()
+	c.mustBeEmpty()
+}
+
+// TestAddSurvivesARestartOfTheDatabase: who waits for the agent waits on.
+func TestAddSurvivesARestartOfTheDatabase(t *testing.T) {
+	c := newCell(t)
+	x := c.container("patient")
+	added := make(chan error, 1)
+	go func() {
+		_, err := x.add(nil)
+		added <- err
+	}()
+	untilPorts(t, c, 1)
+	c.sw.KillServer()
+	c.sw.StartServer()
+	c.agent(ready)
+	if err := <-added; err != nil {
+		t.Fatal(err)
+	}
+	if err := x.check(); err != nil {
+		t.Error(err)
 	}
 	x.mustDel()
 	c.mustBeEmpty()
@@ -292,7 +316,7 @@ func TestVswitchdDown(t *testing.T) {
 	c.agent(ready)
 	c.sw.KillVswitchd()
 	_, err := c.container("early").add(map[string]any{"readyTimeout": "1s"})
-	refused(t, err, 11, "no ofport: is ovs-vswitchd running?")
+	refused(t, err, 11, "is ovs-vswitchd running?")
 	if out, err := exec.Command("ovs-vsctl", "--db="+c.sw.DB(), "list-ports", bridge).Output(); err != nil || len(out) != 0 {
 		t.Errorf("left behind: %s (%v)", out, err)
 	}

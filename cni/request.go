@@ -20,6 +20,10 @@ type Requests struct {
 	Mappings []ovsdb.PortMapping // its ports that open on the cell's address; nil: not said
 	Egress   *flows.EgressRules  // where it may open connections out of the overlay; nil: not said
 	Limits   ovsdb.Limits        // the zero value: not said
+	IPs      []string            // addresses that it asks for
+	MAC      string              // that it asks for; "": any
+
+	Annotations map[string]json.RawMessage // of the pod
 }
 
 const runtimeConfig = "runtimeConfig"
@@ -29,6 +33,9 @@ var (
 	portMappingsKeys = []string{"portMappings", "port_mappings"}
 	netOutRulesKeys  = []string{"netOutRules", "net_out_rules", "netout_rules"}
 	bandwidthKeys    = []string{"bandwidth"}
+	ipsKeys          = []string{"ips"}
+	macKeys          = []string{"mac"}
+	annotationsKeys  = []string{podAnnotations}
 )
 
 // parseRequests reads runtimeConfig. An error names the key, with the place in
@@ -54,7 +61,17 @@ func parseRequests(raw json.RawMessage) (r Requests, err error) {
 		r.Egress = &rules
 	}
 	if path, value := find(all, bandwidthKeys); value != nil {
-		r.Limits, err = parseBandwidth(path, value)
+		if r.Limits, err = parseBandwidth(path, value); err != nil {
+			return r, err
+		}
+	}
+	for _, plain := range []struct {
+		keys []string
+		into any
+	}{{ipsKeys, &r.IPs}, {macKeys, &r.MAC}, {annotationsKeys, &r.Annotations}} {
+		if path, value := find(all, plain.keys); value != nil && err == nil {
+			err = decode(path, value, plain.into)
+		}
 	}
 	return r, err
 }

@@ -1,12 +1,14 @@
 package cni
 
 import (
+	"fmt"
 	"io"
 	"net"
 	"net/netip"
 
 	"github.com/containernetworking/cni/pkg/types"
 	current "github.com/containernetworking/cni/pkg/types/100"
+	"github.com/containernetworking/cni/pkg/version"
 
 	"github.com/weft-sdn/weft/flows"
 )
@@ -32,9 +34,45 @@ func result(conf Config, a Attachment) *current.Result {
 	}
 }
 
+// previous is the result of the plugins before this one in the chain; nil if it
+// is the first.
+func previous(conf *Config) (*current.Result, error) {
+	if err := version.ParsePrevResult(&conf.PluginConf); err != nil {
+		return nil, failure(types.ErrDecodingFailure, fmt.Sprintf("prevResult: %v", err), "")
+	}
+	if conf.PrevResult == nil {
+		return nil, nil
+	}
+	before, err := current.NewResultFromResult(conf.PrevResult)
+	if err != nil {
+		return nil, failure(types.ErrDecodingFailure, fmt.Sprintf("prevResult: %v", err), "")
+	}
+	return before, nil
+}
+
+// join adds what is ours to the result of the plugins before. Interfaces keep
+// their places, since addresses name them by these; our address comes first,
+// since many runtimes show one only, and it is by ours that others reach the
+// container.
+func join(before, ours *current.Result) *current.Result {
+	if before == nil {
+		return ours
+	}
+	for _, ip := range ours.IPs {
+		ip.Interface = current.Int(*ip.Interface + len(before.Interfaces))
+	}
+	ours.Interfaces = append(before.Interfaces, ours.Interfaces...)
+	ours.IPs = append(ours.IPs, before.IPs...)
+	ours.Routes = append(ours.Routes, before.Routes...)
+	if ours.DNS.IsEmpty() {
+		ours.DNS = before.DNS
+	}
+	return ours
+}
+
 // printResult writes it in the version that the configuration asks for.
-func printResult(w io.Writer, conf Config, a Attachment) error {
-	versioned, err := result(conf, a).GetAsVersion(conf.CNIVersion)
+func printResult(w io.Writer, conf Config, r *current.Result) error {
+	versioned, err := r.GetAsVersion(conf.CNIVersion)
 	if err != nil {
 		return failure(types.ErrIncompatibleCNIVersion, err.Error(), "")
 	}

@@ -14,13 +14,14 @@ type step struct {
 	undo func(context.Context) error // nil: there is nothing to take back
 }
 
-// run takes the steps in order. If one fails, all of those before it are undone
-// in reverse, in time of their own: ctx may be what ended. The error is a
-// *types.Error.
-func run(ctx context.Context, steps []step) error {
+// run takes the steps in order, and says each that it did. If one fails, all of
+// those before it are undone in reverse, in time of their own: ctx may be what
+// ended. The error is a *types.Error.
+func run(ctx context.Context, steps []step, did func(string)) error {
 	for i, s := range steps {
 		err := s.do(ctx)
 		if err == nil {
+			did(s.name)
 			continue
 		}
 		shown := *coded(CodeAttach, fmt.Errorf("%s: %w", s.name, err))

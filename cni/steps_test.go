@@ -30,13 +30,13 @@ func AddBreaking(args *skel.CmdArgs, n int) (done []string, all int, err error) 
 		done = append(done, s.name)
 	}
 	broken := step{name: "breaking", do: func(context.Context) error { return errors.New("as the test wants it") }}
-	return done, len(steps), run(ctx, append(steps[:n:n], broken))
+	return done, len(steps), run(ctx, append(steps[:n:n], broken), func(string) {})
 }
 
 // TestUndoGoesOnAfterAFailure: all that can be taken back is, in reverse, and
 // the error has the cause first and says what could not.
 func TestUndoGoesOnAfterAFailure(t *testing.T) {
-	var undone []string
+	var done, undone []string
 	make := func(name string, undo error) step {
 		return step{name, func(context.Context) error { return nil }, func(context.Context) error {
 			undone = append(undone, name)
@@ -47,7 +47,7 @@ func TestUndoGoesOnAfterAFailure(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	err := run(ctx, []step{make("a", nil), make("b", errors.New("stuck")), make("c", nil), {
 		"d", func(context.Context) error { cancel(); return fmt.Errorf("waiting: %w", cause) }, nil,
-	}})
+	}}, func(name string) { done = append(done, name) })
 	var shown *types.Error
 	if !errors.As(err, &shown) || shown.Code != types.ErrTryAgainLater || shown.Msg != "nobody answers" ||
 		!strings.HasPrefix(shown.Details, "look at it") || !strings.Contains(shown.Details, `undoing "b" failed, run DEL: stuck`) {
@@ -55,5 +55,8 @@ func TestUndoGoesOnAfterAFailure(t *testing.T) {
 	}
 	if strings.Join(undone, " ") != "c b a" {
 		t.Errorf("undone: %v, expected c, b, a", undone)
+	}
+	if strings.Join(done, " ") != "a b c" {
+		t.Errorf("told of %v, expected a, b, c", done)
 	}
 }

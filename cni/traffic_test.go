@@ -15,7 +15,7 @@ import (
 	"github.com/containernetworking/plugins/pkg/ns"
 
 	"github.com/weft-sdn/weft/flows"
-	"github.com/weft-sdn/weft/ovsdb"
+	"github.com/weft-sdn/weft/ovsdb/mirror"
 )
 
 // TestTCPThroughTheUserspaceDatapath: two containers exchange a megabyte each
@@ -24,7 +24,7 @@ import (
 func TestTCPThroughTheUserspaceDatapath(t *testing.T) {
 	c := newCell(t)
 	startUserspace(t, c)
-	if err := c.db.EnsureBridge(within(t), ovsdb.Bridge{Name: bridge, Cell: "cell-1", Datapath: "netdev"}); err != nil {
+	if err := c.db.EnsureBridge(within(t), mirror.Bridge{Name: bridge, Cell: "cell-1", Datapath: "netdev"}); err != nil {
 		t.Fatal(err)
 	}
 	c.agent(ready)

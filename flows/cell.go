@@ -3,6 +3,8 @@ package flows
 import (
 	"fmt"
 	"net/netip"
+	"strconv"
+	"strings"
 )
 
 // CellID names a cell (a host that runs containers). It is the common name of
@@ -174,6 +176,19 @@ type MAC [6]byte
 // String prints it as OVS does: ee:ee:0a:ff:01:02.
 func (m MAC) String() string {
 	return fmt.Sprintf("%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4], m[5])
+}
+
+// ParseMAC is the inverse of String; the case of letters does not matter.
+func ParseMAC(text string) (mac MAC, err error) {
+	words := strings.Split(text, ":")
+	for i, word := range words {
+		b, err := strconv.ParseUint(word, 16, 8)
+		if err != nil || len(word) != 2 || len(words) != len(mac) {
+			return MAC{}, fmt.Errorf("MAC %.60q: must be six bytes such as ee:ee:0a:ff:01:02", text)
+		}
+		mac[i] = byte(b)
+	}
+	return mac, nil
 }
 
 // MACOf derives the MAC of an overlay address: ee:ee: and its four bytes. One

@@ -1,14 +1,15 @@
-// Package ovsdb is the one door to a cell's Open_vSwitch database: a bridge,
-// a tunnel port and container ports, each made to exist exactly as described,
-// and the marks by which the CNI plugin and the agent talk to each other.
+// Package ovsdb is the one door to a cell's Open_vSwitch database: what is kept
+// there, in which words, and a plain connection (Conn) by which the CNI plugin
+// adds and removes containers' ports. Package mirror has the agent's side: a
+// connection that keeps a copy, makes the bridge and sets the marks.
 //
 // The database is also the cell's memory. A container's Interface row carries
 // who it is in external_ids (Port lists them), so an agent that restarts reads
 // the truth from here and `ovs-vsctl list interface` shows it to people.
 //
-//	plugin                      ovsdb-server                     agent
+//	plugin (Conn)               ovsdb-server               agent (mirror.Client)
 //	AddPort ------------------> Interface, external_ids -------> Changes, Ports
-//	        <-- ofport -------- (ovs-vswitchd)
+//	                            (ofport from ovs-vswitchd)
 //	WaitReady <---------------- weft-ready / weft-error <------- MarkReady, MarkFailed
 //
 // What belongs to whom: a Bridge is ours if its external_ids:weft-owner names
@@ -18,13 +19,7 @@
 // `ovsdb-tool -m show-log conf.db` prints beside what it changed.
 //
 // The package decides nothing about policy or addresses, opens no OpenFlow
-// connection and keeps no state but a copy of the few columns that it watches
-// (watched, in model.go). That copy is refreshed from scratch after every loss
-// of the connection, so it is never a mixture of before and after.
+// connection, and a Conn keeps nothing.
 //
-// A restart of ovs-vswitchd leaves no trace in the database (it writes only
-// what differs), so it cannot be noticed here: hold an OpenFlow connection for
-// that.
-//
-// Start reading at Client; model.go has the rows.
+// Start reading at Conn; model.go has the keys, internal/row the rows.
 package ovsdb

@@ -1,11 +1,12 @@
 package ovsdb
 
 import (
-	"context"
 	"fmt"
 	"strconv"
 
 	rfc7047 "github.com/ovn-kubernetes/libovsdb/ovsdb"
+
+	"github.com/weft-sdn/weft/ovsdb/internal/row"
 )
 
 // Limit bounds what a container sends or receives. The zero value does not.
@@ -90,16 +91,16 @@ func (l Limits) shape(port rfc7047.Row, name string) []rfc7047.Operation {
 	if in.RateKbps == 0 {
 		return nil
 	}
-	port["qos"] = uuidSet(newQoS)
-	owner, rate := stringMap(map[string]string{KeyOwner: Owner, KeyPort: name}), kilo(in.RateKbps)
+	port["qos"] = row.UUIDSet(newQoS)
+	owner, rate := row.StringMap(map[string]string{KeyOwner: Owner, KeyPort: name}), kilo(in.RateKbps)
 	// Queue 0 takes all that no flow puts elsewhere. It keeps to the rate by
 	// itself (min-rate): what it borrows of the whole has no burst.
 	return []rfc7047.Operation{
-		insert(queueTable, newQueue, rfc7047.Row{"external_ids": owner, "other_config": stringMap(map[string]string{
+		row.Insert(row.QueueTable, newQueue, rfc7047.Row{"external_ids": owner, "other_config": row.StringMap(map[string]string{
 			"min-rate": rate, "max-rate": rate, "burst": kilo(in.BurstKb),
 		})}),
-		insert(qosTable, newQoS, rfc7047.Row{"type": htb, "external_ids": owner,
-			"other_config": stringMap(map[string]string{"max-rate": rate}),
+		row.Insert(row.QoSTable, newQoS, rfc7047.Row{"type": htb, "external_ids": owner,
+			"other_config": row.StringMap(map[string]string{"max-rate": rate}),
 			"queues":       rfc7047.OvsMap{GoMap: map[any]any{0: rfc7047.UUID{GoUUID: newQueue}}},
 		}),
 	}
@@ -107,18 +108,18 @@ func (l Limits) shape(port rfc7047.Row, name string) []rfc7047.Operation {
 
 func kilo(n uint32) string { return strconv.FormatUint(uint64(n)*1000, 10) }
 
-// limits is the inverse of police and shape, for rows that may hold anything.
-func (v view) limits(p *portRow, i *interfaceRow) Limits {
+// LimitsOf is the inverse of police and shape, for rows that may hold anything.
+// qos is nil for a port without, and its queue nil where it has none.
+func LimitsOf(i *row.Interface, qos *row.QoS, queue *row.Queue) Limits {
 	out := Limit{RateKbps: uint32(i.PolicingRate), BurstKb: uint32(i.PolicingBurst)}
 	if out.RateKbps == 0 {
 		out = Limit{}
 	}
-	qos := rows[qosRow](v, qosTable)[deref(p.QoS)]
 	if qos == nil || qos.Type != htb {
 		return Limits{Out: out}
 	}
 	in := Limit{RateKbps: kilos(qos.OtherConfig["max-rate"])}
-	if queue := rows[queueRow](v, queueTable)[qos.Queues[0]]; queue != nil {
+	if queue != nil {
 		in.BurstKb = kilos(queue.OtherConfig["burst"])
 	}
 	return Limits{In: in, Out: out}
@@ -127,68 +128,4 @@ func (v view) limits(p *portRow, i *interfaceRow) Limits {
 func kilos(bits string) uint32 {
 	n, _ := strconv.ParseUint(bits, 10, 64) // anything else: no limit
 	return uint32(n / 1000)
-}
-
-// sweep deletes the rows that limited ports which somebody else has deleted. It
-// may take a port that is just appearing in the copy for gone; then the server
-// refuses, and the rows that it should have taken wait for the next sweep.
-func (c *Client) sweep(ctx context.Context) {
-	if v, err := c.view(); err == nil {
-		if ops := v.orphans(); len(ops) != 0 {
-			_, _ = c.transact(ctx, "delete what limited ports that are gone", ops...)
-		}
-	}
-}
-
-// orphans deletes the rows of ours whose port is gone.
-func (v view) orphans() []rfc7047.Operation {
-	return v.unused(rows[qosRow](v, qosTable), rows[queueRow](v, queueTable), "")
-}
-
-// unshape deletes the rows of ours that shape this port and nothing else.
-func (v view) unshape(port *portRow) []rfc7047.Operation {
-	qos := rows[qosRow](v, qosTable)[deref(port.QoS)]
-	if qos == nil {
-		return nil
-	}
-	queues, all := map[string]*queueRow{}, rows[queueRow](v, queueTable)
-	for _, uuid := range qos.Queues {
-		if queue := all[uuid]; queue != nil {
-			queues[uuid] = queue
-		}
-	}
-	// The server looks at references before it collects the Port row.
-	return append(v.unused(map[string]*qosRow{qos.UUID: qos}, queues, port.UUID),
-		update(portTable, port.UUID, rfc7047.Row{"qos": rfc7047.OvsSet{GoSet: []any{}}}))
-}
-
-// unused deletes those of the rows that are ours and to which nothing refers
-// but the port given: while something does the server refuses to.
-func (v view) unused(qos map[string]*qosRow, queues map[string]*queueRow, port string) []rfc7047.Operation {
-	inUse := map[string]bool{}
-	for uuid, p := range rows[portRow](v, portTable) {
-		inUse[deref(p.QoS)] = inUse[deref(p.QoS)] || uuid != port
-	}
-	var ops []rfc7047.Operation
-	gone := func(uuid string, ids map[string]string) bool { return ids[KeyOwner] == Owner && !inUse[uuid] }
-	for uuid, row := range qos {
-		if gone(uuid, row.ExternalIDs) {
-			ops = append(ops, remove(qosTable, uuid))
-		}
-	}
-	for uuid, row := range rows[qosRow](v, qosTable) {
-		for _, queue := range row.Queues {
-			inUse[queue] = inUse[queue] || qos[uuid] == nil || !gone(uuid, row.ExternalIDs)
-		}
-	}
-	for uuid, row := range queues {
-		if gone(uuid, row.ExternalIDs) {
-			ops = append(ops, remove(queueTable, uuid))
-		}
-	}
-	return ops
-}
-
-func remove(table, uuid string) rfc7047.Operation {
-	return rfc7047.Operation{Op: rfc7047.OperationDelete, Table: table, Where: withUUID(uuid)}
 }

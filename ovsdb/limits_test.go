@@ -76,42 +76,29 @@ func TestLimitsOfOneDirection(t *testing.T) {
 	}
 }
 
-// TestLimitsOfLostPortsAreSwept: those of a port that somebody else deleted go
-// with the next one; other people's rows, and what another port uses, stay.
-func TestLimitsOfLostPortsAreSwept(t *testing.T) {
+// TestSharedLimitsStay: what somebody else has come to use does not keep the
+// port from being deleted, nor is it taken from him.
+func TestSharedLimitsStay(t *testing.T) {
 	o, c := cell(t)
-	in := ovsdb.Limits{In: ovsdb.Limit{RateKbps: 1000, BurstKb: 1000}}
-	for n := 2; n < 6; n++ {
-		add(t, c, limited(n, in))
-	}
-	theirs := o.vsctl("create", "QoS", "type=linux-htb", "external_ids:of=somebody")
-	o.vsctl("del-port", "br-weft", "c2")
-	o.vsctl("add-port", "br-weft", "theirs", "--", "set", "port", "theirs", "qos="+o.vsctl("get", "port", "c4", "qos"))
-	eventually(t, "the copy shows it", func() bool { return len(ports(t, c)) == 3 })
-	rows := func() int {
-		return len(strings.Fields(o.vsctl("--columns=_uuid", "--format=csv", "--no-headings", "list", "QoS")))
-	}
-	for i, step := range []struct {
-		port string
-		left int // rows of QoS, one of them somebody's
-	}{{"never", 4}, {"c3", 3}, {"c4", 3}, {"c4", 3}} {
-		eventually(t, "the copy is complete", func() bool {
-			err := c.DeletePort(within(t, 10*time.Second), "br-weft", step.port)
-			if err != nil {
-				t.Fatalf("step %d: %v", i, err)
-			}
-			return rows() == step.left
-		})
-	}
-	o.vsctl("del-port", "br-weft", "theirs")
-	eventually(t, "the last user is gone", func() bool {
-		if err := c.DeletePort(within(t, 10*time.Second), "br-weft", "c5"); err != nil {
+	add(t, c, limited(2, ovsdb.Limits{In: ovsdb.Limit{RateKbps: 1000, BurstKb: 1000}}))
+	o.vsctl("add-port", "br-weft", "theirs", "--", "set", "port", "theirs", "qos="+o.vsctl("get", "port", "c2", "qos"))
+	for range 2 {
+		if err := c.DeletePort(within(t, 10*time.Second), "br-weft", "c2"); err != nil {
 			t.Fatal(err)
 		}
-		return rows() == 1 && o.vsctl("get", "QoS", theirs, "external_ids") == "{of=somebody}"
-	})
-	if got := o.vsctl("--columns=_uuid", "--format=csv", "--no-headings", "list", "Queue"); got != "" {
-		t.Errorf("queues left behind: %q", got)
+	}
+	if got := o.vsctl("list-ports", "br-weft"); got != "theirs" {
+		t.Errorf("ports left: %q", got)
+	}
+	if got := limiting(o); !strings.Contains(got, "weft-port=c2") {
+		t.Errorf("the limits of somebody's port are %q", got)
+	}
+	o.vsctl("del-port", "theirs")
+	if err := c.DeletePort(within(t, 10*time.Second), "br-weft", "c2"); err != nil {
+		t.Fatal(err)
+	}
+	if got := limiting(o); got != "" {
+		t.Errorf("left behind: %s", got)
 	}
 }
 

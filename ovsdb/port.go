@@ -4,139 +4,131 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	rfc7047 "github.com/ovn-kubernetes/libovsdb/ovsdb"
+
+	"github.com/weft-sdn/weft/ovsdb/internal/row"
 )
 
-// AddPort adds a container's port, with all that it carries, in one
-// transaction, and returns the OpenFlow port number that ovs-vswitchd gave it.
-// After an error (ovs-vswitchd cannot use the device, ctx ended before it
-// answered) the port may be there: DeletePort takes it back. Errors:
-// ErrNoBridge, ErrForeignBridge, ErrPortExists.
-func (c *Client) AddPort(ctx context.Context, bridge string, p Port) (int, error) {
+// Kinds of refusals (RFC 7047 section 3.1 and 5.2).
+const (
+	timedOut            = "timed out"                       // what a wait waits for did not come
+	constraintViolation = "constraint violation"            // a value, or a second row of one name
+	stillReferred       = "referential integrity violation" // a row that others refer to cannot go
+)
+
+// AddPort adds a container's port, with all that it carries, to a bridge of
+// the cell's, in one transaction. It does not wait for ovs-vswitchd: WaitReady
+// does. After an error of the connection the port may be there: DeletePort
+// takes it back. After ErrNoBridge, ErrForeignBridge and ErrPortExists nothing
+// is.
+func (c *Conn) AddPort(ctx context.Context, bridge, cell string, p Port) error {
 	if p.Name == "" || p.Container == "" {
-		return 0, fmt.Errorf("port %q of container %q: neither may be empty", p.Name, p.Container)
+		return fmt.Errorf("port %q of container %q: neither may be empty", p.Name, p.Container)
 	}
-	v, err := c.view()
-	if err != nil {
-		return 0, err
+	_, err := c.transact(ctx, noted(fmt.Sprintf("add port %s of container %s", p.Name, p.Container), p.ops(bridge, cell)...)...)
+	switch {
+	case refusedAs(err, timedOut):
+		return c.notOurs(ctx, bridge, cell)
+	case refusedAs(err, constraintViolation) && strings.Contains(err.Error(), `index on column "name"`):
+		return fmt.Errorf("%w: port %q (ovs-vsctl list interface %s)", ErrPortExists, p.Name, p.Name)
+	case err != nil:
+		return fmt.Errorf("add port %s: %w", p.Name, err)
 	}
-	b, err := v.ours(bridge)
-	if err != nil {
-		return 0, err
-	}
-	if v.port(p.Name) != nil {
-		return 0, fmt.Errorf("%w: port %q (ovs-vsctl list interface %s)", ErrPortExists, p.Name, p.Name)
-	}
-	results, err := c.transact(ctx, fmt.Sprintf("add port %s of container %s", p.Name, p.Container), portOps(b, p)...)
-	if err != nil {
-		return 0, err
-	}
-	if results[0].Count != 1 {
-		return 0, fmt.Errorf("%w: bridge %q was deleted meanwhile", ErrNoBridge, bridge)
-	}
-	ofport, err := c.waitOFPort(ctx, p.Name)
-	if err != nil {
-		return 0, fmt.Errorf("port %q on bridge %q: %w", p.Name, bridge, err)
-	}
-	return ofport, nil
+	return nil
 }
 
-func portOps(b *bridgeRow, p Port) []rfc7047.Operation {
-	iface := rfc7047.Row{"name": p.Name, "external_ids": stringMap(p.externalIDs())}
+// ops add the port, unless the bridge is not the cell's: then none of them is
+// done, so that nothing is left in tables without garbage collection.
+func (p Port) ops(bridge, cell string) []rfc7047.Operation {
+	at := []rfc7047.Condition{row.Named(bridge), row.Tagged(map[string]string{KeyOwner: cell})}
+	iface := rfc7047.Row{"name": p.Name, "external_ids": row.StringMap(p.externalIDs())}
 	if p.OFPortRequest != 0 {
 		iface["ofport_request"] = p.OFPortRequest
 	}
-	port := rfc7047.Row{
-		"name": p.Name, "interfaces": uuidSet(newInterface),
-		// After a reboot the veth is gone; OVS's start script removes ports so marked.
-		"other_config": stringMap(map[string]string{"transient": "true"}),
-		"external_ids": stringMap(map[string]string{KeyOwner: Owner}),
-	}
 	p.Limits.police(iface)
+	port := rfc7047.Row{
+		"name": p.Name, "interfaces": row.UUIDSet(row.NewInterface),
+		// After a reboot the veth is gone; OVS's start script removes ports so marked.
+		"other_config": row.StringMap(map[string]string{"transient": "true"}),
+		"external_ids": row.StringMap(map[string]string{KeyOwner: Owner}),
+	}
+	shaping := p.Limits.shape(port, p.Name)
 	return append([]rfc7047.Operation{
-		mutate(bridgeTable, b.UUID, addTo("ports", newPort)),
-		insert(interfaceTable, newInterface, iface),
-		insert(portTable, newPort, port),
-	}, p.Limits.shape(port, p.Name)...)
+		{Op: rfc7047.OperationWait, Timeout: new(0), Table: row.BridgeTable, Where: at,
+			Columns: []string{"name"}, Until: "==", Rows: []rfc7047.Row{{"name": bridge}}},
+		{Op: rfc7047.OperationMutate, Table: row.BridgeTable, Where: at, Mutations: []rfc7047.Mutation{row.AddTo("ports", row.NewPort)}},
+		row.Insert(row.InterfaceTable, row.NewInterface, iface),
+		row.Insert(row.PortTable, row.NewPort, port),
+	}, shaping...)
 }
 
-// waitOFPort returns the port's number, or what ovs-vswitchd says is wrong.
-func (c *Client) waitOFPort(ctx context.Context, name string) (int, error) {
-	number := 0
-	err := c.wait(ctx, func(v view) (bool, error) {
-		row := v.iface(name)
-		if row == nil {
-			return false, nil // the copy is a moment behind
-		}
-		if text := deref(row.Error); text != "" {
-			return false, fmt.Errorf("ovs-vswitchd: %s", text)
-		}
-		number = deref(row.OFPort)
-		if number < 0 {
-			return false, fmt.Errorf("ovs-vswitchd could not open the device (ofport %d)", number)
-		}
-		return number > 0, nil
-	})
-	if err != nil && ctx.Err() != nil {
-		return 0, fmt.Errorf("no ofport: is ovs-vswitchd running? %w", err)
-	}
-	return number, err
-}
-
-// PinOFPort requests for the port the number that it has, so that it keeps it
-// when ovs-vswitchd restarts: flows that were restored match it. Pinning again
-// writes nothing.
-func (c *Client) PinOFPort(ctx context.Context, name string, ofport int) error {
-	row, err := c.containerRow(name)
-	if err != nil {
+// notOurs says why a bridge that is not the cell's is not.
+func (c *Conn) notOurs(ctx context.Context, bridge, cell string) error {
+	s, err := c.Status(ctx, bridge)
+	switch {
+	case err != nil:
 		return err
+	case !s.Bridge:
+		return fmt.Errorf("%w: bridge %q: is weft-agent running, and is this the bridge that it is configured for?", ErrNoBridge, bridge)
 	}
-	if deref(row.OFPortRequest) == ofport {
+	return fmt.Errorf("%w: bridge %q has external_ids:%s=%q, not %q", ErrForeignBridge, bridge, KeyOwner, s.Owner, cell)
+}
+
+// DeletePort removes a port of ours from the bridge, with the rows that limited
+// it. Deleting an absent port, or one of an absent bridge, is not an error; a
+// port that is not ours is refused with ErrForeignPort.
+func (c *Conn) DeletePort(ctx context.Context, bridge, name string) error {
+	its := []rfc7047.Condition{row.Tagged(map[string]string{KeyOwner: Owner, KeyPort: name})}
+	results, err := c.transact(ctx,
+		row.Select(row.BridgeTable, named(bridge), "_uuid", "ports"),
+		row.Select(row.PortTable, named(name), "_uuid", "external_ids"),
+		row.Select(row.QoSTable, its, "_uuid"),
+		row.Select(row.QueueTable, its, "_uuid"))
+	if err != nil {
+		return fmt.Errorf("delete port %s: %w", name, err)
+	}
+	var taking, clearing []rfc7047.Operation
+	for _, port := range results[1].Rows {
+		for _, b := range results[0].Rows {
+			if !slices.Contains(uuids(b["ports"]), uuid(port)) {
+				continue // on somebody else's bridge
+			}
+			if pairs(port["external_ids"])[KeyOwner] != Owner {
+				return fmt.Errorf("%w: port %q on bridge %q has no external_ids:%s=%s", ErrForeignPort, name, bridge, KeyOwner, Owner)
+			}
+			taking = append(taking,
+				// The server looks at references before it collects the Port row.
+				row.Update(row.PortTable, uuid(port), rfc7047.Row{"qos": row.NoUUIDs()}),
+				// Port and Interface rows go when nothing refers to them.
+				row.Mutate(row.BridgeTable, uuid(b), row.RemoveFrom("ports", uuid(port))))
+		}
+	}
+	for i, table := range []string{row.QoSTable, row.QueueTable} {
+		for _, r := range results[2+i].Rows {
+			clearing = append(clearing, row.Delete(table, uuid(r)))
+		}
+	}
+	return c.delete(ctx, name, taking, clearing)
+}
+
+// delete takes the port, and what limited it unless somebody has come to use
+// that, too.
+func (c *Conn) delete(ctx context.Context, name string, taking, clearing []rfc7047.Operation) error {
+	if len(taking)+len(clearing) == 0 {
 		return nil
 	}
-	_, err = c.transact(ctx, fmt.Sprintf("pin ofport %d of %s", ofport, name),
-		update(interfaceTable, row.UUID, rfc7047.Row{"ofport_request": ofport}))
-	return err
-}
-
-// DeletePort removes a port of ours from the bridge. Deleting an absent port,
-// or one of an absent bridge, is not an error; a port that is not ours is
-// refused with ErrForeignPort. Rows that limited it, or another port that
-// somebody else deleted, go with it.
-func (c *Client) DeletePort(ctx context.Context, bridge, name string) error {
-	c.sweep(ctx)
-	v, err := c.view()
+	note := "delete port " + name
+	_, err := c.transact(ctx, noted(note, append(slices.Clone(taking), clearing...)...)...)
+	if refusedAs(err, stillReferred) {
+		if len(taking) == 0 {
+			return nil
+		}
+		_, err = c.transact(ctx, noted(note, taking...)...)
+	}
 	if err != nil {
-		return err
+		return fmt.Errorf("delete port %s: %w", name, err)
 	}
-	b, port := v.bridge(bridge), v.port(name)
-	if b == nil || port == nil || !slices.Contains(b.Ports, port.UUID) {
-		return nil
-	}
-	if port.ExternalIDs[KeyOwner] != Owner {
-		return fmt.Errorf("%w: port %q on bridge %q has no external_ids:%s=%s", ErrForeignPort, name, bridge, KeyOwner, Owner)
-	}
-	// Port and Interface rows go when nothing refers to them.
-	if _, err = c.transact(ctx, "delete port "+name,
-		append(v.unshape(port), mutate(bridgeTable, b.UUID, removeFrom("ports", port.UUID)))...); err != nil {
-		return err
-	}
-	return c.wait(ctx, func(v view) (bool, error) {
-		now := v.port(name)
-		return now == nil || now.UUID != port.UUID, nil
-	})
-}
-
-// containerRow finds the interface of a container's port.
-func (c *Client) containerRow(name string) (*interfaceRow, error) {
-	v, err := c.view()
-	if err != nil {
-		return nil, err
-	}
-	row := v.iface(name)
-	if row == nil || !isContainer(row) {
-		return nil, fmt.Errorf("%w: %q", ErrNoPort, name)
-	}
-	return row, nil
+	return nil
 }

@@ -3,53 +3,84 @@ package ovsdb
 import (
 	"context"
 	"fmt"
-	"strconv"
+	"time"
+
+	rfc7047 "github.com/ovn-kubernetes/libovsdb/ovsdb"
+
+	"github.com/weft-sdn/weft/ovsdb/internal/row"
 )
 
-// MarkReady tells the plugin that the switch holds the endpoint's flows.
-// Marking again writes nothing. ErrNoPort if the port is gone.
-func (c *Client) MarkReady(ctx context.Context, name string) error {
-	return c.mark(ctx, name, KeyReady, strconv.FormatBool(true), KeyError)
-}
-
-// MarkFailed tells the plugin why the container cannot be connected; the
-// reason is shown to whoever started it. ErrNoPort if the port is gone.
-func (c *Client) MarkFailed(ctx context.Context, name, reason string) error {
-	return c.mark(ctx, name, KeyError, reason, KeyReady)
-}
-
-// mark sets one key and removes its opposite.
-func (c *Client) mark(ctx context.Context, name, key, value, without string) error {
-	row, err := c.containerRow(name)
-	if err != nil {
-		return err
-	}
-	if _, contrary := row.ExternalIDs[without]; !contrary && row.ExternalIDs[key] == value {
-		return nil
-	}
-	results, err := c.transact(ctx, "mark "+name, mutate(interfaceTable, row.UUID, setKey(key, value, without)...))
-	if err != nil {
-		return err
-	}
-	if results[0].Count != 1 {
-		return fmt.Errorf("%w: %q was deleted meanwhile", ErrNoPort, name)
-	}
-	return nil
-}
+// longest bounds one wait at the server, and so how long that remembers a
+// plugin that is gone.
+const longest = time.Minute
 
 // WaitReady returns nil when the agent has marked the port ready. It returns
 // ErrNotReady with the agent's reason if it refused, ErrNoPort if the port is
-// not there, and the context's cause when ctx ends first.
-func (c *Client) WaitReady(ctx context.Context, name string) error {
-	return c.wait(ctx, func(v view) (bool, error) {
-		row := v.iface(name)
-		if row == nil || !isContainer(row) {
-			return false, fmt.Errorf("%w: %q", ErrNoPort, name)
+// not there, what ovs-vswitchd says if it cannot use the device, and the
+// context's cause when ctx ends first.
+func (c *Conn) WaitReady(ctx context.Context, name string) error {
+	results, err := c.transact(ctx, mark(name))
+	for {
+		switch {
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case err != nil:
+			return err
 		}
-		p := portOf(row)
-		if p.Error != "" {
-			return false, fmt.Errorf("%w: %s", ErrNotReady, p.Error)
+		found := results[len(results)-1].Rows
+		if len(found) != 1 {
+			return fmt.Errorf("%w: %q", ErrNoPort, name)
 		}
-		return p.Ready, nil
+		i := interfaceOf(found[0])
+		if !IsContainer(i) {
+			return fmt.Errorf("%w: %q", ErrNoPort, name)
+		}
+		switch p := PortOf(i, Limits{}); {
+		case p.Error != "":
+			return fmt.Errorf("%w: %s", ErrNotReady, p.Error)
+		case p.IfaceError != "":
+			return fmt.Errorf("ovs-vswitchd: %s", p.IfaceError)
+		case p.OFPort < 0:
+			return fmt.Errorf("ovs-vswitchd could not open the device (ofport %d)", p.OFPort)
+		case p.Ready:
+			return nil
+		}
+		results, err = c.untilChanged(ctx, name, found[0])
+	}
+}
+
+// telling are the columns that decide.
+var telling = []string{"external_ids", "error", "ofport"}
+
+// mark reads them.
+func mark(name string) rfc7047.Operation {
+	return row.Select(row.InterfaceTable, named(name), telling...)
+}
+
+// untilChanged has the server wait until the row is another than it was, and
+// reads it then. The server gives up before ctx ends, so that the connection
+// stays of use.
+func (c *Conn) untilChanged(ctx context.Context, name string, was rfc7047.Row) ([]rfc7047.OperationResult, error) {
+	patience := longest
+	if deadline, bounded := ctx.Deadline(); bounded {
+		patience = min(patience, time.Until(deadline))
+	}
+	wait := rfc7047.Operation{
+		Op: rfc7047.OperationWait, Table: row.InterfaceTable, Where: named(name), Columns: telling,
+		Until: "!=", Rows: []rfc7047.Row{was}, Timeout: new(int(max(0, patience.Milliseconds()))),
+	}
+	const answers = time.Second // for a server that is late to say that it gave up
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience+answers)
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() {
+		if context.Cause(ctx) != context.DeadlineExceeded {
+			cancel() // nobody waits any more
+		}
 	})
+	defer stop()
+	results, err := c.transact(bounded, wait, mark(name))
+	if refusedAs(err, timedOut) {
+		return c.transact(bounded, mark(name))
+	}
+	return results, err
 }

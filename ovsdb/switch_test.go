@@ -3,6 +3,8 @@ package ovsdb_test
 import (
 	"bytes"
 	"context"
+	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -41,7 +43,7 @@ func (o *ovs) transactions() int {
 }
 
 // dial connects, for the length of the test.
-func (o *ovs) dial() *ovsdb.Client {
+func (o *ovs) dial() *ovsdb.Conn {
 	o.t.Helper()
 	c, err := ovsdb.Dial(o.t.Context(), o.DB())
 	if err != nil {
@@ -49,6 +51,38 @@ func (o *ovs) dial() *ovsdb.Client {
 	}
 	o.t.Cleanup(c.Close)
 	return c
+}
+
+// cell starts OVS with a bridge of cell-1 on it.
+func cell(t *testing.T) (*ovs, *ovsdb.Conn) {
+	t.Helper()
+	o := startOVS(t)
+	o.vsctl("add-br", "br-weft", "--", "set", "bridge", "br-weft", "fail_mode=secure", "external_ids:weft-owner=cell-1")
+	return o, o.dial()
+}
+
+func port(n int) ovsdb.Port {
+	return ovsdb.Port{
+		Name: fmt.Sprintf("c%d", n), Container: fmt.Sprintf("container-%d", n), IfName: "eth0", Network: "weft", App: "dogs",
+		IP: netip.AddrFrom4([4]byte{10, 255, 1, byte(n)}), MAC: fmt.Sprintf("ee:ee:0a:ff:01:%02x", n),
+		NetNS: "/run/netns/x", BootID: "boot-1",
+	}
+}
+
+func add(t *testing.T, c *ovsdb.Conn, p ovsdb.Port) {
+	t.Helper()
+	if err := c.AddPort(within(t, 10*time.Second), "br-weft", "cell-1", p); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func ports(t *testing.T, c *ovsdb.Conn) []ovsdb.Port {
+	t.Helper()
+	all, err := c.Ports(within(t, 10*time.Second), "br-weft")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
 }
 
 // within gives an operation d, and the test's end at the latest.

@@ -36,6 +36,9 @@ func (c *Cell) Belongings() Belongings {
 		if errors.Is(err, os.ErrNotExist) {
 			return nil // before the first container
 		}
+		if err == nil && entry.IsDir() && entry.Name() == "resting" {
+			return filepath.SkipDir // nobody's, for a while
+		}
 		if err == nil && isAddress(entry.Name()) {
 			b.addresses[entry.Name()] = true
 		}

@@ -36,6 +36,10 @@ var banned = map[string]map[string]string{
 	"controller": {
 		"os": "the loop reads no file", "os/exec": "the loop starts no process", "net": "the loop opens no connection",
 	},
+	"cni": {
+		module + "/ovsdb/mirror": "a plugin starts for each container: see ovsdb.Conn",
+		"net/http":               "a plugin starts for each container",
+	},
 	"testbed/dummyovs": {
 		module + "/flows": "flows' own tests use it",
 	},

@@ -1,9 +1,19 @@
-package ovsdb
+package mirror
 
 import (
 	"context"
+	"net/netip"
 	"strconv"
 )
+
+// Tunnel is the one flow-based VXLAN-GBP port of a bridge: the remote address
+// and the VNI come from the flows.
+type Tunnel struct {
+	Name    string
+	OFPort  int        // its OpenFlow port number, 1 to 65279; another one is refused
+	UDPPort uint16     // destination port of VXLAN
+	LocalIP netip.Addr // the cell's own VTEP; the zero Addr leaves the choice to routing
+}
 
 // options are those of a flow-based VXLAN port with the group policy extension
 // (ovs-vswitchd.conf.db(5), "Tunnel Options").

@@ -1,4 +1,4 @@
-package ovsdb_test
+package mirror_test
 
 import (
 	"context"
@@ -8,10 +8,11 @@ import (
 	"time"
 
 	"github.com/weft-sdn/weft/ovsdb"
+	"github.com/weft-sdn/weft/ovsdb/mirror"
 )
 
 // drain forgets the changes so far.
-func drain(c *ovsdb.Client) {
+func drain(c *mirror.Client) {
 	for quiet := false; !quiet; {
 		select {
 		case <-c.Changes():
@@ -23,7 +24,7 @@ func drain(c *ovsdb.Client) {
 
 func TestChangesFireForWhatOthersWrite(t *testing.T) {
 	o, c := cell(t)
-	add(t, c, port(2))
+	o.add(c, port(2))
 	drain(c)
 	for what, command := range map[string][]string{
 		"a key of a port": {"set", "interface", "c2", "external_ids:weft-app=cats"},
@@ -42,44 +43,33 @@ func TestChangesFireForWhatOthersWrite(t *testing.T) {
 	}
 }
 
-func TestWaitReady(t *testing.T) {
-	_, c := cell(t)
-	add(t, c, port(2))
-	wait := func(d time.Duration) error { return c.WaitReady(within(t, d), "c2") }
-
-	if err := wait(50 * time.Millisecond); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("nobody answers, and the error is %v", err)
+func TestMarks(t *testing.T) {
+	o, c := cell(t)
+	o.add(c, port(2))
+	for _, step := range []struct {
+		mark  func(context.Context, string) error
+		ready bool
+		text  string
+	}{
+		{c.MarkReady, true, ""},
+		{func(ctx context.Context, name string) error { return c.MarkFailed(ctx, name, "no group ids left") }, false, "no group ids left"},
+		{func(ctx context.Context, name string) error { return c.MarkFailed(ctx, name, "another reason") }, false, "another reason"},
+		{c.MarkReady, true, ""},
+	} {
+		if err := step.mark(within(t, time.Second), "c2"); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "the mark shows", func() bool { p := ports(t, c)[0]; return p.Ready == step.ready && p.Error == step.text })
 	}
-	answer := make(chan error, 1)
-	go func() { answer <- wait(10 * time.Second) }()
-	if err := c.MarkReady(within(t, time.Second), "c2"); err != nil {
+	if err := o.plugin().DeletePort(within(t, time.Second), "br-weft", "c2"); err != nil {
 		t.Fatal(err)
 	}
-	if err := <-answer; err != nil {
-		t.Errorf("marked ready, and the error is %v", err)
-	}
-	if err := c.MarkFailed(within(t, time.Second), "c2", "no group ids left"); err != nil {
-		t.Fatal(err)
-	}
-	eventually(t, "failure shows", func() bool { p := ports(t, c)[0]; return !p.Ready && p.Error == "no group ids left" })
-	if err := wait(10 * time.Second); !errors.Is(err, ovsdb.ErrNotReady) || !strings.HasSuffix(err.Error(), "no group ids left") {
-		t.Errorf("refused, and the error is %v", err)
-	}
-	if err := c.MarkFailed(within(t, time.Second), "c2", "another reason"); err != nil {
-		t.Fatal(err)
-	}
-	eventually(t, "the new reason replaces the old", func() bool { return ports(t, c)[0].Error == "another reason" })
-	if err := c.DeletePort(within(t, time.Second), "br-weft", "c2"); err != nil {
-		t.Fatal(err)
-	}
-	if err := wait(10 * time.Second); !errors.Is(err, ovsdb.ErrNoPort) {
-		t.Errorf("deleted, and the error is %v", err)
-	}
+	eventually(t, "the port is gone", func() bool { return errors.Is(c.MarkReady(within(t, time.Second), "c2"), ovsdb.ErrNoPort) })
 }
 
 func TestClientReturnsAfterServerRestart(t *testing.T) {
 	o, c := cell(t)
-	add(t, c, port(2))
+	o.add(c, port(2))
 	drain(c)
 	o.KillServer()
 	select {
@@ -94,9 +84,6 @@ func TestClientReturnsAfterServerRestart(t *testing.T) {
 	if err := c.EnsureBridge(within(t, time.Second), wanted()); !errors.Is(err, ovsdb.ErrNotConnected) {
 		t.Errorf("EnsureBridge without a server: %v", err)
 	}
-	waiting := make(chan error, 1)
-	go func() { waiting <- c.WaitReady(within(t, 20*time.Second), "c2") }()
-
 	o.StartServer()
 	eventually(t, "the client is back", func() bool { return c.Status("br-weft").Connected })
 	if got := ports(t, c); len(got) != 1 || got[0].Container != "container-2" {
@@ -104,9 +91,6 @@ func TestClientReturnsAfterServerRestart(t *testing.T) {
 	}
 	if err := c.MarkReady(within(t, 5*time.Second), "c2"); err != nil {
 		t.Fatal(err)
-	}
-	if err := <-waiting; err != nil {
-		t.Errorf("who waited through the restart got %v", err)
 	}
 	o.vsctl("del-port", "c2")
 	eventually(t, "later changes arrive", func() bool { return len(ports(t, c)) == 0 })
@@ -131,7 +115,7 @@ func TestDialSaysWhatIsWrong(t *testing.T) {
 		"unix:relative.sock":   "absolute path",
 		"unix:/nonexistent/db": "connecting to ovsdb-server at unix:/nonexistent/db",
 	} {
-		if _, err := ovsdb.Dial(within(t, 5*time.Second), endpoint); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := mirror.Dial(within(t, 5*time.Second), endpoint); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("Dial(%q): %v, expected %q in it", endpoint, err, want)
 		}
 	}
@@ -148,19 +132,18 @@ func TestVswitchdAwayIsSaid(t *testing.T) {
 	if s := c.Status("br-weft"); s.CurCfg >= s.NextCfg {
 		t.Errorf("status %+v says that ovs-vswitchd has caught up", s)
 	}
-	_, err := c.AddPort(within(t, 200*time.Millisecond), "br-weft", port(3))
-	if err == nil || !strings.Contains(err.Error(), "is ovs-vswitchd running?") {
-		t.Errorf("adding a port without ovs-vswitchd: %v", err)
+	if err := o.plugin().AddPort(within(t, time.Second), "br-weft", "cell-1", port(3)); err != nil {
+		t.Fatal(err)
 	}
 	o.StartVswitchd()
-	eventually(t, "the port has its number", func() bool { return ports(t, c)[0].OFPort > 0 })
+	eventually(t, "the port has its number", func() bool { p := ports(t, c); return len(p) == 1 && p[0].OFPort > 0 })
 }
 
 func TestPinnedNumberSurvivesVswitchdRestart(t *testing.T) {
 	o, c := cell(t)
 	numbers := map[string]int{}
 	for n := 2; n < 6; n++ {
-		number := add(t, c, port(n))
+		number := o.add(c, port(n))
 		numbers[port(n).Name] = number
 		if err := c.PinOFPort(within(t, 5*time.Second), port(n).Name, number); err != nil {
 			t.Fatal(err)

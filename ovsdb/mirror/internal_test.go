@@ -1,4 +1,4 @@
-package ovsdb_test
+package mirror_test
 
 import (
 	"errors"
@@ -7,12 +7,13 @@ import (
 	"time"
 
 	"github.com/weft-sdn/weft/ovsdb"
+	"github.com/weft-sdn/weft/ovsdb/mirror"
 )
 
 func TestInternalPortGetsItsNumberOrIsRefused(t *testing.T) {
 	o, c := cell(t)
 	ctx := within(t, 10*time.Second)
-	deny := ovsdb.Internal{Name: "weftdeny", OFPort: 2}
+	deny := mirror.Internal{Name: "weftdeny", OFPort: 2}
 	if err := c.EnsureInternal(ctx, "br-weft", deny); err != nil {
 		t.Fatal(err)
 	}
@@ -29,14 +30,14 @@ func TestInternalPortGetsItsNumberOrIsRefused(t *testing.T) {
 	if after := o.transactions(); after != before {
 		t.Errorf("ensuring it again wrote %d transactions", after-before)
 	}
-	add(t, c, ovsdb.Port{Name: "taker", Container: "x", OFPortRequest: 5})
-	err := c.EnsureInternal(ctx, "br-weft", ovsdb.Internal{Name: "second", OFPort: 5})
+	o.add(c, ovsdb.Port{Name: "taker", Container: "x", OFPortRequest: 5})
+	err := c.EnsureInternal(ctx, "br-weft", mirror.Internal{Name: "second", OFPort: 5})
 	if err == nil || !strings.Contains(err.Error(), "not 5") {
 		t.Errorf("ofport 5 is taken, and the error is %v", err)
 	}
 	o.vsctl("add-port", "br-weft", "theirs", "--", "set", "interface", "theirs", "type=internal")
 	eventually(t, "a port of somebody else is left alone", func() bool {
-		err := c.EnsureInternal(ctx, "br-weft", ovsdb.Internal{Name: "theirs", OFPort: 9})
+		err := c.EnsureInternal(ctx, "br-weft", mirror.Internal{Name: "theirs", OFPort: 9})
 		return errors.Is(err, ovsdb.ErrForeignPort)
 	})
 }
@@ -70,8 +71,11 @@ func TestDeleteBridgeTakesOursAlone(t *testing.T) {
 	}
 	o.vsctl("add-br", "br-other")
 	limit := ovsdb.Limits{In: ovsdb.Limit{RateKbps: 10000, BurstKb: 2000}}
-	add(t, c, limited(2, limit))
-	add(t, c, limited(3, limit))
+	for n := 2; n < 4; n++ {
+		p := port(n)
+		p.Limits = limit
+		o.add(c, p)
+	}
 	o.vsctl("del-port", "c2") // which leaves its limits behind
 	eventually(t, "somebody else's deletion is seen", func() bool { return len(ports(t, c)) == 1 })
 	for range 2 {
@@ -82,7 +86,7 @@ func TestDeleteBridgeTakesOursAlone(t *testing.T) {
 	if got := o.vsctl("list-br"); got != "br-other" {
 		t.Errorf("bridges left: %q", got)
 	}
-	if got := limiting(o); got != "" {
+	if got := o.vsctl("--columns=_uuid", "--no-headings", "list", "QoS") + o.vsctl("--columns=_uuid", "--no-headings", "list", "Queue"); got != "" {
 		t.Errorf("limits left: %s", got)
 	}
 }

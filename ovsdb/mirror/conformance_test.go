@@ -1,23 +1,21 @@
-package ovsdb_test
+package mirror_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/netip"
 	"reflect"
-	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/weft-sdn/weft/ovsdb"
+	"github.com/weft-sdn/weft/ovsdb/mirror"
 )
 
 // wanted is the bridge of these tests.
-func wanted() ovsdb.Bridge {
-	return ovsdb.Bridge{Name: "br-weft", Cell: "cell-1", Tables: map[uint8]string{0: "classify", 50: "policy", 60: "output"}}
+func wanted() mirror.Bridge {
+	return mirror.Bridge{Name: "br-weft", Cell: "cell-1", Tables: map[uint8]string{0: "classify", 50: "policy", 60: "output"}}
 }
 
 func port(n int) ovsdb.Port {
@@ -29,7 +27,7 @@ func port(n int) ovsdb.Port {
 }
 
 // cell starts OVS with our bridge on it.
-func cell(t *testing.T) (*ovs, *ovsdb.Client) {
+func cell(t *testing.T) (*ovs, *mirror.Client) {
 	t.Helper()
 	o := startOVS(t)
 	c := o.dial()
@@ -39,16 +37,7 @@ func cell(t *testing.T) (*ovs, *ovsdb.Client) {
 	return o, c
 }
 
-func add(t *testing.T, c *ovsdb.Client, p ovsdb.Port) int {
-	t.Helper()
-	ofport, err := c.AddPort(within(t, 10*time.Second), "br-weft", p)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return ofport
-}
-
-func ports(t *testing.T, c *ovsdb.Client) []ovsdb.Port {
+func ports(t *testing.T, c *mirror.Client) []ovsdb.Port {
 	t.Helper()
 	all, err := c.Ports("br-weft")
 	if err != nil {
@@ -75,12 +64,12 @@ func TestBridgeIsSecureNamedAndSpeaksEveryOpenFlow(t *testing.T) {
 
 func TestSecondEnsureWritesNothing(t *testing.T) {
 	o, c := cell(t)
-	tunnel := ovsdb.Tunnel{Name: "weftvxlan", OFPort: 1, UDPPort: 4790, LocalIP: netip.MustParseAddr("192.0.2.1")}
+	tunnel := mirror.Tunnel{Name: "weftvxlan", OFPort: 1, UDPPort: 4790, LocalIP: netip.MustParseAddr("192.0.2.1")}
 	ctx := within(t, 10*time.Second)
 	if err := c.EnsureTunnel(ctx, "br-weft", tunnel); err != nil {
 		t.Fatal(err)
 	}
-	number := add(t, c, port(2))
+	number := o.add(c, port(2))
 	marks := func() error {
 		return errors.Join(c.PinOFPort(ctx, "c2", number), c.MarkReady(ctx, "c2"))
 	}
@@ -93,7 +82,7 @@ func TestSecondEnsureWritesNothing(t *testing.T) {
 		t.Fatalf("%d transactions of ours in the log so far: does the count see them?", before)
 	}
 	// A new process, too, must find everything as it should be.
-	for _, client := range []*ovsdb.Client{c, o.dial()} {
+	for _, client := range []*mirror.Client{c, o.dial()} {
 		if err := errors.Join(client.EnsureBridge(ctx, wanted()), client.EnsureTunnel(ctx, "br-weft", tunnel)); err != nil {
 			t.Fatal(err)
 		}
@@ -151,13 +140,11 @@ func TestForeignBridgeIsRefusedAndUntouched(t *testing.T) {
 			if after := o.vsctl("list", "bridge", "br-weft"); after != before {
 				t.Errorf("the bridge was changed from\n%s\nto\n%s", before, after)
 			}
-			if owner == "" {
-				_, err = c.AddPort(within(t, 10*time.Second), "br-weft", port(2))
-				if !errors.Is(err, ovsdb.ErrForeignBridge) {
-					t.Errorf("AddPort on it: %v", err)
-				}
+			plugin := o.plugin()
+			if err := plugin.AddPort(within(t, 10*time.Second), "br-weft", "cell-1", port(2)); !errors.Is(err, ovsdb.ErrForeignBridge) {
+				t.Errorf("AddPort on it: %v", err)
 			}
-			if err := c.DeletePort(within(t, 10*time.Second), "br-weft", "theirs"); !errors.Is(err, ovsdb.ErrForeignPort) {
+			if err := plugin.DeletePort(within(t, 10*time.Second), "br-weft", "theirs"); !errors.Is(err, ovsdb.ErrForeignPort) {
 				t.Errorf("DeletePort of their port: %v", err)
 			}
 		})
@@ -173,15 +160,13 @@ func TestOtherPeoplesBridgesSurvive(t *testing.T) {
 	if err := c.EnsureBridge(ctx, wanted()); err != nil {
 		t.Fatal(err)
 	}
-	add(t, c, port(2))
+	o.add(c, port(2))
 	for _, name := range []string{"c2", "theirs"} { // "theirs" is on another bridge, so absent from ours
-		if err := c.DeletePort(ctx, "br-weft", name); err != nil {
+		if err := o.plugin().DeletePort(ctx, "br-weft", name); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if left := ports(t, c); len(left) != 0 {
-		t.Errorf("our ports are %+v, expected none", left)
-	}
+	eventually(t, "our port is gone", func() bool { return len(ports(t, c)) == 0 })
 	after := o.vsctl("list", "bridge", "br-other") + o.vsctl("list", "port", "theirs") + o.vsctl("--columns=_uuid,name,external_ids,ofport", "list", "interface", "theirs")
 	if after != before {
 		t.Errorf("theirs was\n%s\nand is\n%s", before, after)
@@ -196,20 +181,17 @@ func TestPortRoundTrip(t *testing.T) {
 	want.Egress = "tcp 10.0.0.1-10.0.0.9 443; udp 0.0.0.0-255.255.255.255 53-54 log; icmp 10.1.0.0 */0; all 192.0.2.7"
 	want.Space, want.Workload = "zoo", "staging"
 	want.Mappings = []ovsdb.PortMapping{{HostPort: 61000, ContainerPort: 8080, Protocol: "tcp"}, {HostPort: 61000, ContainerPort: 53, Protocol: "udp"}}
-	want.OFPort = add(t, c, want)
+	want.OFPort = o.add(c, want)
 	if want.OFPort != 77 {
 		t.Errorf("ofport is %d, requested 77", want.OFPort)
 	}
-	for _, client := range []*ovsdb.Client{c, o.dial()} {
+	for _, client := range []*mirror.Client{c, o.dial()} {
 		if got := ports(t, client); len(got) != 1 || !reflect.DeepEqual(got[0], want) {
 			t.Errorf("ports are\n%+v, expected\n%+v", got, want)
 		}
 	}
 	if got := o.vsctl("get", "port", "c2", "other_config", "external_ids"); got != "{transient=\"true\"}\n{weft-owner=weft}" {
 		t.Errorf("the Port row has %q", got)
-	}
-	if _, err := c.AddPort(within(t, 10*time.Second), "br-weft", want); !errors.Is(err, ovsdb.ErrPortExists) {
-		t.Errorf("adding it again: %v", err)
 	}
 	o.vsctl("set", "interface", "c2", "external_ids:weft-ip=nonsense")
 	eventually(t, "an address that is none is not valid", func() bool { return !ports(t, c)[0].IP.IsValid() })
@@ -218,7 +200,7 @@ func TestPortRoundTrip(t *testing.T) {
 func TestTunnelGetsItsNumberOrIsRefused(t *testing.T) {
 	o, c := cell(t)
 	ctx := within(t, 10*time.Second)
-	tunnel := ovsdb.Tunnel{Name: "weftvxlan", OFPort: 1, UDPPort: 4790, LocalIP: netip.MustParseAddr("192.0.2.1")}
+	tunnel := mirror.Tunnel{Name: "weftvxlan", OFPort: 1, UDPPort: 4790, LocalIP: netip.MustParseAddr("192.0.2.1")}
 	if err := c.EnsureTunnel(ctx, "br-weft", tunnel); err != nil {
 		t.Fatal(err)
 	}
@@ -236,100 +218,21 @@ func TestTunnelGetsItsNumberOrIsRefused(t *testing.T) {
 	if got := o.vsctl("get", "interface", "weftvxlan", "options:local_ip"); got != `"192.0.2.9"` {
 		t.Errorf("local_ip is %s after the change", got)
 	}
-	add(t, c, ovsdb.Port{Name: "taker", Container: "x", OFPortRequest: 5})
-	err := c.EnsureTunnel(ctx, "br-weft", ovsdb.Tunnel{Name: "second", OFPort: 5, UDPPort: 4791})
+	o.add(c, ovsdb.Port{Name: "taker", Container: "x", OFPortRequest: 5})
+	err := c.EnsureTunnel(ctx, "br-weft", mirror.Tunnel{Name: "second", OFPort: 5, UDPPort: 4791})
 	if err == nil || !strings.Contains(err.Error(), "not 5") {
 		t.Errorf("ofport 5 is taken, and the error is %v", err)
-	}
-}
-
-func TestVswitchdsErrorSurfaces(t *testing.T) {
-	o, c := cell(t)
-	p := port(2)
-	p.Name = "ovs-netdev" // a name that ovs-vswitchd keeps for itself
-	_, err := c.AddPort(within(t, 10*time.Second), "br-weft", p)
-	if err == nil || !strings.Contains(err.Error(), "ovs-vswitchd") || errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("adding a device that cannot be opened: %v", err)
-	}
-	if err := c.DeletePort(within(t, 10*time.Second), "br-weft", p.Name); err != nil {
-		t.Fatal(err)
-	}
-	if got := o.vsctl("list-ports", "br-weft"); got != "" {
-		t.Errorf("left behind: %s", got)
 	}
 }
 
 func TestVswitchdsOwnTextIsInTheError(t *testing.T) {
 	_, c := cell(t)
 	ctx := within(t, 10*time.Second)
-	if err := c.EnsureTunnel(ctx, "br-weft", ovsdb.Tunnel{Name: "first", OFPort: 1, UDPPort: 4790}); err != nil {
+	if err := c.EnsureTunnel(ctx, "br-weft", mirror.Tunnel{Name: "first", OFPort: 1, UDPPort: 4790}); err != nil {
 		t.Fatal(err)
 	}
-	err := c.EnsureTunnel(ctx, "br-weft", ovsdb.Tunnel{Name: "second", OFPort: 2, UDPPort: 4790})
+	err := c.EnsureTunnel(ctx, "br-weft", mirror.Tunnel{Name: "second", OFPort: 2, UDPPort: 4790})
 	if err == nil || !strings.Contains(err.Error(), "ovs-vswitchd: second: VXLAN-GBP") {
 		t.Errorf("a second tunnel on the same UDP port: %v", err)
-	}
-}
-
-func TestServersOwnTextIsInTheError(t *testing.T) {
-	_, c := cell(t)
-	p := port(2)
-	p.OFPortRequest = 70000
-	_, err := c.AddPort(within(t, 10*time.Second), "br-weft", p)
-	if err == nil || !strings.Contains(err.Error(), "constraint violation") || !strings.Contains(err.Error(), "70000") {
-		t.Errorf("ofport_request 70000: %v", err)
-	}
-}
-
-func TestDeletingTheAbsentIsFine(t *testing.T) {
-	_, c := cell(t)
-	add(t, c, port(2))
-	ctx := within(t, 10*time.Second)
-	for _, at := range [][2]string{{"br-weft", "c2"}, {"br-weft", "c2"}, {"br-weft", "never"}, {"nobridge", "c2"}} {
-		if err := c.DeletePort(ctx, at[0], at[1]); err != nil {
-			t.Errorf("DeletePort%q: %v", at, err)
-		}
-	}
-	if _, err := c.AddPort(ctx, "nobridge", port(3)); !errors.Is(err, ovsdb.ErrNoBridge) || !strings.Contains(err.Error(), `"nobridge"`) {
-		t.Errorf("AddPort on an absent bridge: %v", err)
-	}
-	if err := c.MarkReady(ctx, "c2"); !errors.Is(err, ovsdb.ErrNoPort) {
-		t.Errorf("MarkReady of an absent port: %v", err)
-	}
-}
-
-func TestTwentyPortsAtOnce(t *testing.T) {
-	o, c := cell(t)
-	var wg sync.WaitGroup
-	for n := 2; n < 22; n++ {
-		wg.Add(1)
-		go func() {
-			defer wg.Done()
-			client := c
-			if n%2 == 0 { // as plugins do: a connection each
-				var err error
-				if client, err = ovsdb.Dial(t.Context(), o.DB()); err != nil {
-					t.Error(err)
-					return
-				}
-				defer client.Close()
-			}
-			if _, err := client.AddPort(within(t, 20*time.Second), "br-weft", port(n)); err != nil {
-				t.Error(err)
-			}
-		}()
-	}
-	wg.Wait()
-	// What another connection waited for may reach this one's copy a moment later.
-	eventually(t, "all twenty are in the copy, with their numbers", func() bool {
-		all := ports(t, c)
-		return len(all) == 20 && !slices.ContainsFunc(all, func(p ovsdb.Port) bool { return p.OFPort == 0 })
-	})
-	numbers := map[int]string{}
-	for _, p := range ports(t, c) {
-		if other, taken := numbers[p.OFPort]; taken || p.OFPort < 1 {
-			t.Errorf("%s has ofport %d, as has %q", p.Name, p.OFPort, other)
-		}
-		numbers[p.OFPort] = p.Name
 	}
 }

@@ -1,11 +1,10 @@
-package ovsdb
+package mirror
 
 import (
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 	"sync"
 	"time"
 
@@ -13,24 +12,9 @@ import (
 	"github.com/ovn-kubernetes/libovsdb/client"
 	"github.com/ovn-kubernetes/libovsdb/model"
 	rfc7047 "github.com/ovn-kubernetes/libovsdb/ovsdb"
-)
 
-// Errors that callers tell apart with errors.Is.
-var (
-	// ErrNotConnected: ovsdb-server is away; the client is reconnecting.
-	ErrNotConnected = errors.New("not connected to ovsdb-server")
-	// ErrForeignBridge: the bridge exists and is not this cell's.
-	ErrForeignBridge = errors.New("bridge belongs to somebody else")
-	// ErrNoBridge: there is no bridge of that name.
-	ErrNoBridge = errors.New("no such bridge")
-	// ErrPortExists: a port of that name exists already.
-	ErrPortExists = errors.New("port exists already")
-	// ErrNoPort: there is no port of ours of that name.
-	ErrNoPort = errors.New("no such port")
-	// ErrForeignPort: the port exists and is not ours.
-	ErrForeignPort = errors.New("port belongs to somebody else")
-	// ErrNotReady: the agent has refused the port; the text is its reason.
-	ErrNotReady = errors.New("refused by the cell agent")
+	"github.com/weft-sdn/weft/ovsdb"
+	"github.com/weft-sdn/weft/ovsdb/internal/row"
 )
 
 const (
@@ -57,9 +41,8 @@ type Client struct {
 // "unix:/run/openvswitch/db.sock", and returns once the copy is complete. If
 // the server is away it fails at once: starting order is the caller's business.
 func Dial(ctx context.Context, endpoint string) (*Client, error) {
-	path, isUnix := strings.CutPrefix(endpoint, "unix:")
-	if !isUnix || !strings.HasPrefix(path, "/") {
-		return nil, fmt.Errorf("ovsdb %q: must be unix: and an absolute path, such as unix:/run/openvswitch/db.sock", endpoint)
+	if _, err := ovsdb.SocketPath(endpoint); err != nil {
+		return nil, err
 	}
 	c := &Client{endpoint: endpoint, changes: make(chan struct{}, 1), changed: make(chan struct{})}
 	session, err := c.connect(ctx)
@@ -86,7 +69,7 @@ func (c *Client) Close() {
 func (c *Client) Changes() <-chan struct{} { return c.changes }
 
 // connect makes a session with a complete copy. libovsdb's own reconnecting is
-// not used: it cannot be stopped while the server is away, and an update that
+// not used: it cannot be stopped while the server is away, and an row.Update that
 // its cache cannot apply would pass unnoticed.
 func (c *Client) connect(ctx context.Context) (client.Client, error) {
 	dbModel, err := databaseModel()
@@ -107,7 +90,7 @@ func (c *Client) connect(ctx context.Context) (client.Client, error) {
 	})
 	monitor := session.NewMonitor(watched()...)
 	// Of the three methods this is the newest one at which libovsdb reports an
-	// update that does not fit its cache, and disconnects.
+	// row.Update that does not fit its cache, and disconnects.
 	monitor.Method = rfc7047.ConditionalMonitorRPC
 	// A canceled Monitor reads the reply that is arriving (libovsdb 0.8.1): it
 	// may only run out of time.
@@ -203,11 +186,11 @@ func (c *Client) current() (view, <-chan struct{}) {
 	return view{c.session.Cache()}, c.changed
 }
 
-// view returns the copy or ErrNotConnected.
+// view returns the copy or ovsdb.ErrNotConnected.
 func (c *Client) view() (view, error) {
 	v, _ := c.current()
 	if !v.valid() {
-		return v, fmt.Errorf("%w at %s", ErrNotConnected, c.endpoint)
+		return v, fmt.Errorf("%w at %s", ovsdb.ErrNotConnected, c.endpoint)
 	}
 	return v, nil
 }
@@ -226,7 +209,7 @@ func (c *Client) wait(ctx context.Context, done func(view) (bool, error)) error 
 		case <-changed:
 		case <-ctx.Done():
 			if !v.valid() {
-				return fmt.Errorf("%w at %s: %w", ErrNotConnected, c.endpoint, context.Cause(ctx))
+				return fmt.Errorf("%w at %s: %w", ovsdb.ErrNotConnected, c.endpoint, context.Cause(ctx))
 			}
 			return context.Cause(ctx)
 		}
@@ -240,13 +223,12 @@ func (c *Client) transact(ctx context.Context, comment string, ops ...rfc7047.Op
 	session := c.session
 	c.mu.Unlock()
 	if session == nil {
-		return nil, fmt.Errorf("%w at %s", ErrNotConnected, c.endpoint)
+		return nil, fmt.Errorf("%w at %s", ovsdb.ErrNotConnected, c.endpoint)
 	}
-	note := "weft: " + comment
-	ops = append(ops, rfc7047.Operation{Op: rfc7047.OperationComment, Comment: &note})
+	ops = append(ops, row.Comment(comment))
 	results, err := session.Transact(ctx, ops...)
 	if errors.Is(err, client.ErrNotConnected) {
-		return nil, fmt.Errorf("%w at %s", ErrNotConnected, c.endpoint)
+		return nil, fmt.Errorf("%w at %s", ovsdb.ErrNotConnected, c.endpoint)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("ovsdb transaction (%s): %w", comment, err)
