@@ -14,6 +14,7 @@ type Endpoint struct {
 	Container string `json:"container"`      // the runtime's container id
 	App       string `json:"app"`            // identity key; "" for none
 	IP        string `json:"ip"`             // IPv4, inside the cell's lease
+	MAC       string `json:"mac,omitempty"`  // absent: ee:ee: and the four bytes of the address
 	OFPort    uint16 `json:"ofport"`         // on the cell's bridge
 	Cell      string `json:"cell,omitempty"` // in listings only
 	Group     uint16 `json:"group"`          // in listings only: the app's group id, 0 for none

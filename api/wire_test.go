@@ -23,7 +23,7 @@ func pinned(t *testing.T) map[string]any {
 	if err != nil {
 		t.Fatal(err)
 	}
-	endpoint := Endpoint{Container: "c1", App: "cats", IP: "10.255.1.2", OFPort: 7, Egress: "tcp 10.0.0.1-10.0.0.9 443", Space: "zoo", Workload: "app"}
+	endpoint := Endpoint{Container: "c1", App: "cats", IP: "10.255.1.2", MAC: "02:00:00:00:00:0a", OFPort: 7, Egress: "tcp 10.0.0.1-10.0.0.9 443", Space: "zoo", Workload: "app"}
 	listed := endpoint
 	listed.Cell, listed.Group, listed.Log = "cell-1", 101, true
 	cell := Cell{Cell: "cell-1", VTEP: "192.0.2.1", Subnet: "10.255.1.0/24", Connected: true, Applied: 12, Endpoints: 3, Error: "bundle refused", Behind: true}

@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/weft-sdn/weft/api"
 	"github.com/weft-sdn/weft/flows"
@@ -119,8 +118,8 @@ func unfit(p ovsdb.Port, lease netip.Prefix, rules egressTexts) string {
 		return "the switch cannot use the interface: " + p.IfaceError
 	case !p.IP.Is4() || !lease.Contains(p.IP):
 		return fmt.Sprintf("address %v is outside the cell's lease %v", p.IP, lease)
-	case !strings.EqualFold(p.MAC, flows.MACOf(p.IP).String()):
-		return fmt.Sprintf("MAC %q must be %v, which follows from the address", p.MAC, flows.MACOf(p.IP))
+	case !ownMAC(p).Station():
+		return fmt.Sprintf("MAC %q must be that of one station, such as %v, which follows from the address", p.MAC, flows.MACOf(p.IP))
 	case p.OFPort < 0 || p.OFPort > maxOFPort:
 		return fmt.Sprintf("OpenFlow port %d is not usable (%d to %d)", p.OFPort, lastReserved+1, maxOFPort)
 	case p.OFPort != 0 && p.OFPortRequest != 0 && p.OFPort != p.OFPortRequest:
@@ -151,10 +150,23 @@ func (e egressTexts) unfit(text string) string {
 
 // wireEndpoint is a port as the controller is told of it.
 func wireEndpoint(p ovsdb.Port) api.Endpoint {
-	return api.Endpoint{
+	wire := api.Endpoint{
 		Container: p.Container, App: p.App, IP: p.IP.String(), OFPort: uint16(p.OFPort),
 		Egress: p.Egress, Space: p.Space, Workload: p.Workload,
 	}
+	if mac := ownMAC(p); mac != flows.MACOf(p.IP) {
+		wire.MAC = mac.String()
+	}
+	return wire
+}
+
+// ownMAC is the MAC of the container's end, zero if the text is none.
+func ownMAC(p ovsdb.Port) flows.MAC {
+	mac, err := flows.ParseMAC(p.MAC)
+	if err != nil {
+		return flows.MAC{}
+	}
+	return mac
 }
 
 // wireEndpoints is everything that a Hello says, in the order of containers.

@@ -259,7 +259,10 @@ func TestObserveSortsPorts(t *testing.T) {
 		"reserved":       {with(func(p *ovsdb.Port) { p.OFPort = 0xfffe }), "65534"},
 		"foreign subnet": {with(func(p *ovsdb.Port) { p.IP = netip.MustParseAddr("10.255.2.2") }), "outside the cell's lease"},
 		"no address":     {with(func(p *ovsdb.Port) { p.IP = netip.Addr{} }), "outside the cell's lease"},
-		"other MAC":      {with(func(p *ovsdb.Port) { p.MAC = "02:00:00:00:00:01" }), "ee:ee:0a:ff:01:02"},
+		"other MAC":      {with(func(p *ovsdb.Port) { p.MAC = "02:00:00:00:00:01" }), ""},
+		"no MAC":         {with(func(p *ovsdb.Port) { p.MAC = "" }), `MAC "" must be that of one station, such as ee:ee:0a:ff:01:02`},
+		"group's MAC":    {with(func(p *ovsdb.Port) { p.MAC = "01:00:5e:00:00:01" }), `MAC "01:00:5e:00:00:01" must be`},
+		"gateway's MAC":  {with(func(p *ovsdb.Port) { p.MAC = flows.GatewayMAC.String() }), "must be that of one station"},
 		"open":           {with(func(p *ovsdb.Port) { p.Egress = "tcp 192.0.2.1 443; all 192.0.2.7" }), "canonical text \"all 192.0.2.7; tcp 192.0.2.1 443\""},
 		"rules":          {with(func(p *ovsdb.Port) { p.Egress = "all 192.0.2.7; tcp 192.0.2.1 443 log" }), ""},
 		"broken rules":   {with(func(p *ovsdb.Port) { p.Egress = "tcp anywhere" }), `external_ids:weft-egress: egress rule "tcp anywhere": address "anywhere"`},
@@ -299,6 +302,17 @@ func TestControllerIsToldOfEgressRules(t *testing.T) {
 	p.Egress = ""
 	if up, _ = seen().changesSince(told); len(up) != 1 || up[0].Egress != "" {
 		t.Errorf("without rules: told %+v", up)
+	}
+}
+
+// TestControllerIsToldOfOwnMAC: only of one that does not follow from the
+// address.
+func TestControllerIsToldOfOwnMAC(t *testing.T) {
+	ip := netip.MustParseAddr("10.255.1.2")
+	for mac, want := range map[string]string{"EE:EE:0A:FF:01:02": "", "02:00:00:00:00:0A": "02:00:00:00:00:0a"} {
+		if got := wireEndpoint(ovsdb.Port{Container: "one", IP: ip, MAC: mac}).MAC; got != want {
+			t.Errorf("%s: told %q, want %q", mac, got, want)
+		}
 	}
 }
 

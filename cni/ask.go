@@ -85,8 +85,7 @@ func (a asked) address(lease Lease) (netip.Addr, error) {
 // mac reads the MAC of one station.
 func (a asked) mac() (mac flows.MAC, err error) {
 	mac, err = flows.ParseMAC(a.value)
-	const group = 1 // bit of the first byte: of many stations (IEEE 802)
-	if err != nil || mac[0]&group != 0 || mac == (flows.MAC{}) {
+	if err != nil || !mac.Station() {
 		return flows.MAC{}, a.refused("must be the MAC of one station, such as 02:00:00:00:00:01")
 	}
 	return mac, nil

@@ -89,8 +89,29 @@ func candidates(up []api.Endpoint) map[string]refusal {
 // same reports whether the agent reported what we have.
 func same(have endpoint, w refusal) bool {
 	return !w.final && string(have.App) == w.endpoint.App && have.IP.String() == w.endpoint.IP &&
-		uint16(have.OFPort) == w.endpoint.OFPort && sameRules(have.own, w.endpoint.Egress) &&
+		uint16(have.OFPort) == w.endpoint.OFPort && sameMAC(have, w.endpoint.MAC) && sameRules(have.own, w.endpoint.Egress) &&
 		have.space == w.endpoint.Space && have.workload == w.endpoint.Workload
+}
+
+// sameMAC reports whether a text names the MAC that the endpoint has.
+func sameMAC(have endpoint, text string) bool {
+	mac, err := ownMAC(have.IP, text)
+	return err == nil && mac == have.MAC
+}
+
+// ownMAC reads a MAC, zero for the one that follows from the address.
+func ownMAC(ip netip.Addr, text string) (flows.MAC, error) {
+	if text == "" {
+		return flows.MAC{}, nil
+	}
+	mac, err := flows.ParseMAC(text)
+	switch {
+	case err != nil || !mac.Station():
+		return flows.MAC{}, fmt.Errorf("mac %.40q: not the MAC of one station", text)
+	case mac == flows.MACOf(ip):
+		return flows.MAC{}, nil
+	}
+	return mac, nil
 }
 
 // sameRules reports whether a text, canonical or not, is of the rules we have.
@@ -218,6 +239,10 @@ func (s *State) admit(lease netip.Prefix, ep api.Endpoint) (endpoint, error) {
 	case ep.OFPort < minOFPort || ep.OFPort > maxOFPort:
 		return endpoint{}, fmt.Errorf("ofport %d: want %d to %d", ep.OFPort, minOFPort, maxOFPort)
 	}
+	mac, err := ownMAC(ip, ep.MAC)
+	if err != nil {
+		return endpoint{}, err
+	}
 	rules := flows.EgressRules(ep.Egress)
 	if _, known := s.profiles[rules]; !known { // a text that is in use is canonical
 		if rules, err = flows.ParseEgressRules(ep.Egress); err != nil {
@@ -225,7 +250,7 @@ func (s *State) admit(lease netip.Prefix, ep api.Endpoint) (endpoint, error) {
 		}
 	}
 	return endpoint{
-		Endpoint: flows.Endpoint{Container: ep.Container, App: flows.AppID(ep.App), IP: ip, OFPort: flows.OFPort(ep.OFPort)},
+		Endpoint: flows.Endpoint{Container: ep.Container, App: flows.AppID(ep.App), IP: ip, MAC: mac, OFPort: flows.OFPort(ep.OFPort)},
 		own:      rules, space: ep.Space, workload: ep.Workload,
 	}, nil
 }

@@ -52,6 +52,7 @@ func drawEndpoint(t *rapid.T, cell int) api.Endpoint {
 	ep := api.Endpoint{
 		Container: fmt.Sprintf("c%d", rapid.IntRange(1, someSlots).Draw(t, "container")),
 		IP:        fmt.Sprintf("10.255.%d.%d", subnet, rapid.IntRange(1, someSlots).Draw(t, "ip")),
+		MAC:       rapid.SampledFrom([]string{"", "02:00:00:00:00:0a", "ee:ee:0a:ff:01:01", "01:00:00:00:00:0a"}).Draw(t, "mac"),
 		OFPort:    uint16(rapid.IntRange(3, 2+someSlots).Draw(t, "ofport")),
 		Egress:    rapid.SampledFrom(someRules).Draw(t, "egress"),
 		Space:     rapid.SampledFrom([]string{"", "zoo", "farm"}).Draw(t, "space"),

@@ -295,10 +295,14 @@ func (s *State) regroupCell(c *cell) {
 
 // reported is the endpoint as its agent says it.
 func (ep endpoint) reported() api.Endpoint {
-	return api.Endpoint{
+	wire := api.Endpoint{
 		Container: ep.Container, App: string(ep.App), IP: ep.IP.String(), OFPort: uint16(ep.OFPort),
 		Egress: string(ep.own), Space: ep.space, Workload: ep.workload,
 	}
+	if ep.MAC != (flows.MAC{}) {
+		wire.MAC = ep.MAC.String()
+	}
+	return wire
 }
 
 // SecurityGroups lists all of them in the order of their ids.

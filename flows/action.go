@@ -83,11 +83,14 @@ func (r Register) from(field string) ovs.Action { return ovs.Move(field, r.nxm()
 // to copies the register field to another one.
 func (r Register) to(field string) ovs.Action { return ovs.Move(r.nxm(), field) }
 
+// fromGateway makes a packet look as routed.
+func fromGateway() ovs.Action { return ovs.SetField(GatewayMAC.String(), "eth_src") }
+
 // rewriteMACs makes a packet look as routed: from the gateway, to the MAC that
-// follows from its destination address.
+// follows from its destination address, whoever has that.
 func rewriteMACs() []ovs.Action {
 	return []ovs.Action{
-		ovs.SetField(GatewayMAC.String(), "eth_src"),
+		fromGateway(),
 		ovs.SetField("ee:ee:00:00:00:00", "eth_dst"),
 		ovs.Move("NXM_OF_IP_DST[]", "NXM_OF_ETH_DST[0..31]"),
 	}

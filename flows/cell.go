@@ -71,6 +71,10 @@ func (p Protocol) MarshalText() ([]byte, error) {
 	return []byte(p.String()), nil
 }
 
+// Station reports whether m can be a container's: of one station, neither a
+// group's nor all zeros, and not the gateway's.
+func (m MAC) Station() bool { return m[0]&1 == 0 && m != MAC{} && m != GatewayMAC }
+
 // UnmarshalText reads a name as ParseProtocol does.
 func (p *Protocol) UnmarshalText(text []byte) (err error) {
 	*p, err = ParseProtocol(string(text))
@@ -87,9 +91,18 @@ type Endpoint struct {
 	Group     GroupID    // App's group id; 0 while it has none (isolated)
 	IP        netip.Addr // IPv4, inside the cell's lease
 	OFPort    OFPort     // the host end of its veth on the bridge
+	MAC       MAC        // of the container's end; the zero MAC: MACOf(IP)
 
 	Egress EgressRules // where it may open connections out of the overlay
 	Log    bool        // log accepted connections from and to it
+}
+
+// mac is that of the container's end.
+func (ep Endpoint) mac() MAC {
+	if ep.MAC == (MAC{}) {
+		return MACOf(ep.IP)
+	}
+	return ep.MAC
 }
 
 // Peer is another cell, as far as this one needs to know it.
@@ -178,6 +191,17 @@ func (m MAC) String() string {
 	return fmt.Sprintf("%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4], m[5])
 }
 
+// UnmarshalText reads a MAC as ParseMAC does.
+func (m *MAC) UnmarshalText(text []byte) (err error) {
+	*m, err = ParseMAC(string(text))
+	return err
+}
+
+// halves returns the first two bytes and the last four, as numbers.
+func (m MAC) halves() (high, low uint32) {
+	return uint32(m[0])<<8 | uint32(m[1]), uint32(m[2])<<24 | uint32(m[3])<<16 | uint32(m[4])<<8 | uint32(m[5])
+}
+
 // ParseMAC is the inverse of String; the case of letters does not matter.
 func ParseMAC(text string) (mac MAC, err error) {
 	words := strings.Split(text, ":")
@@ -191,9 +215,10 @@ func ParseMAC(text string) (mac MAC, err error) {
 	return mac, nil
 }
 
-// MACOf derives the MAC of an overlay address: ee:ee: and its four bytes. One
-// flow can therefore set the destination MAC of every container. It panics on
-// an address that is not IPv4; addresses are validated where they enter.
+// MACOf derives the MAC of an overlay address: ee:ee: and its four bytes. It is
+// a container's unless its runtime asks for another, and lets one flow set the
+// destination MAC of whatever goes to another cell. It panics on an address
+// that is not IPv4; addresses are validated where they enter.
 func MACOf(ip netip.Addr) MAC {
 	b := ip.As4()
 	return MAC{0xee, 0xee, b[0], b[1], b[2], b[3]}

@@ -55,7 +55,7 @@ var contracts = []Contract{
 		Question: "Which local port, remote VTEP or host should it leave by?",
 		Next:     []TableID{TableJudge},
 		Reads:    []string{"ip", "nw_dst", origin.Name},
-		Writes:   []string{destination.Name, ofport.Name, vtep.Name, delivery.Name, profile.Name, logged.Name},
+		Writes:   []string{destination.Name, ofport.Name, macHigh.Name, macLow.Name, vtep.Name, delivery.Name, profile.Name, logged.Name},
 		Why:      "where a packet goes decides which cell judges it",
 		Drop:     "no origin; cannot happen. (The flows above count each kind of missing receiver.)",
 	},
@@ -91,7 +91,7 @@ var contracts = []Contract{
 	{
 		ID: TableOutput, Name: "output", File: "output.go",
 		Question: "Deliver it, and remember the connection.",
-		Reads:    []string{"ct_state", "ct_mark", "ip", judged.Name, class.Name, delivery.Name, logged.Name, source.Name, destination.Name, ofport.Name, vtep.Name, "nw_dst"},
+		Reads:    []string{"ct_state", "ct_mark", "ip", judged.Name, class.Name, delivery.Name, logged.Name, source.Name, destination.Name, ofport.Name, macHigh.Name, macLow.Name, vtep.Name, "nw_dst"},
 		Writes: []string{"pkt_mark", "eth_src", "eth_dst", "tun_id", "tun_gbp_id", "tun_gbp_flags", "tun_dst",
 			judged.Name, labelSource.Name, labelDestination.Name},
 		Tracks:  []string{"track", "commit"},

@@ -19,10 +19,11 @@ const (
 
 // destinationEndpoint delivers to a container here, whoever sends.
 func (b *builder) destinationEndpoint(ep Endpoint) {
+	high, low := ep.mac().halves()
 	b.add(stage{TableDestination, destinationLocal, EndpointCookie(ep.IP)},
 		[]term{ipDestination(host(ep.IP))},
-		append(traits(ep), destination.set(uint32(ep.Group)), ofport.set(uint32(ep.OFPort)), delivery.set(deliveryLocal),
-			gotoTable(TableJudge))...)
+		append(traits(ep), destination.set(uint32(ep.Group)), ofport.set(uint32(ep.OFPort)),
+			macHigh.set(high), macLow.set(low), delivery.set(deliveryLocal), gotoTable(TableJudge))...)
 }
 
 // traits loads what an endpoint has besides its identity, if it has it. It is

@@ -120,8 +120,7 @@ func arpRequestFor(ip netip.Addr) []term {
 	}
 }
 
-func arpSender(ip netip.Addr) []term {
-	mac := MACOf(ip)
+func arpSender(ip netip.Addr, mac MAC) []term {
 	return []term{
 		{at: atARPSPA, needs: atARP, field: ovs.ARPSourceProtocolAddress(ip.String())},
 		{at: atARPSHA, needs: atARP, field: ovs.ARPSourceHardwareAddress(mac[:])},

@@ -31,7 +31,7 @@ func mayPass(cell CellState, p packet) (OFPort, bool) {
 	var group GroupID
 	if p.port != 0 {
 		i := slices.IndexFunc(cell.Local, func(e Endpoint) bool { return e.OFPort == p.port })
-		if i < 0 || cell.Local[i].IP != p.src || MACOf(p.src) != p.mac {
+		if i < 0 || cell.Local[i].IP != p.src || cell.Local[i].mac() != p.mac {
 			return 0, false
 		}
 		group = cell.Local[i].Group
@@ -155,7 +155,7 @@ func (r *rig) ask(cell CellState, table Table, rng *rand.Rand) answers {
 			if p.port == 0 || to < 0 || !opened[i] {
 				continue
 			}
-			replies = append(replies, packet{port: cell.Local[to].OFPort, mac: MACOf(p.dst), src: p.dst, dst: p.src,
+			replies = append(replies, packet{port: cell.Local[to].OFPort, mac: cell.Local[to].mac(), src: p.dst, dst: p.src,
 				protocol: p.protocol, srcPort: p.dstPort, dstPort: p.srcPort})
 			expected = append(expected, true)
 		}
@@ -231,7 +231,7 @@ func (r *rig) deliveries(packets []packet) []OFPort {
 func (r *rig) settle(note func(OFPort, []byte)) {
 	r.t.Helper()
 	for _, ep := range r.cell.Local {
-		mac := MACOf(ep.IP)
+		mac := ep.mac()
 		r.ports[ep.OFPort].Send(dummyovs.ARP{EthSrc: mac, Op: 1, SenderMAC: mac, SenderIP: ep.IP, TargetIP: GatewayIP}.Bytes())
 	}
 	for _, ep := range r.cell.Local {
@@ -250,7 +250,7 @@ func (r *rig) settle(note func(OFPort, []byte)) {
 // each packet opens a connection of its own.
 func randomPacket(cell CellState, rng *rand.Rand, srcPort uint16) packet {
 	from, to := cell.Local[rng.IntN(len(cell.Local))], cell.Local[rng.IntN(len(cell.Local))]
-	p := packet{port: from.OFPort, mac: MACOf(from.IP), src: from.IP, dst: to.IP,
+	p := packet{port: from.OFPort, mac: from.mac(), src: from.IP, dst: to.IP,
 		protocol: []Protocol{TCP, UDP}[rng.IntN(2)], srcPort: srcPort, dstPort: randomPort(rng)}
 	peer := cell.Remote[rng.IntN(len(cell.Remote))]
 	if rng.IntN(2) == 0 {
@@ -289,7 +289,7 @@ func (p *packet) aim(cell CellState, rng *rand.Rand) {
 			if from < 0 {
 				continue
 			}
-			p.port, p.src, p.mac = cell.Local[from].OFPort, cell.Local[from].IP, MACOf(cell.Local[from].IP)
+			p.port, p.src, p.mac = cell.Local[from].OFPort, cell.Local[from].IP, cell.Local[from].mac()
 		}
 		p.group, p.dst, p.protocol = rule.From, cell.Local[to].IP, rule.Protocol
 		p.dstPort = rule.Ports.First + uint16(rng.IntN(int(rule.Ports.Last-rule.Ports.First)+1))

@@ -37,7 +37,9 @@ func (b *builder) outputs(match []term, actions ...[]ovs.Action) {
 // connection that it is about, whoever sends it: committing it would write its
 // sender's group into that entry.
 func (b *builder) outputLocal() {
-	deliver := append(rewriteMACs(), ovs.OutputField(ofport.nxm()))
+	deliver := []ovs.Action{
+		fromGateway(), macHigh.to("NXM_OF_ETH_DST[32..47]"), macLow.to("NXM_OF_ETH_DST[0..31]"), ovs.OutputField(ofport.nxm()),
+	}
 	policy := []ovs.Action{
 		source.to(labelSource.nxm()), destination.to(labelDestination.nxm()), judged.set(judgedPolicy),
 	}

@@ -9,7 +9,7 @@ const portsecOwn = 100 // the container's own addresses
 // VLAN tags are refused in classify.
 func (b *builder) portsec(ep Endpoint) {
 	at := stage{TablePortsec, portsecOwn, EndpointCookie(ep.IP)}
-	port, mac := inPort(ep.OFPort), etherSource(MACOf(ep.IP).String())
+	port, mac := inPort(ep.OFPort), etherSource(ep.mac().String())
 	b.add(at, []term{port, mac, ipSource(host(ep.IP))}, gotoTable(TableConntrack))
-	b.add(at, append(arpSender(ep.IP), port, mac), gotoTable(TableARP))
+	b.add(at, append(arpSender(ep.IP, ep.mac()), port, mac), gotoTable(TableARP))
 }

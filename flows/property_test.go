@@ -47,7 +47,8 @@ func (w *world) step(t *rapid.T) {
 	switch rapid.SampledFrom([]string{"endpoint", "cell", "rule"}).Draw(t, "kind") {
 	case "endpoint":
 		ep := Endpoint{Container: fmt.Sprintf("c%d", n), Group: GroupID(rapid.IntRange(0, 4).Draw(t, "group")),
-			IP: netip.AddrFrom4([4]byte{10, 255, 1, byte(2 + n)}), OFPort: OFPort(101 + n)}
+			IP: netip.AddrFrom4([4]byte{10, 255, 1, byte(2 + n)}), OFPort: OFPort(101 + n),
+			MAC: rapid.SampledFrom([]MAC{{}, {2, 0, 0, 0, 0, 1}}).Draw(t, "mac")}
 		before := len(w.cell.Local)
 		w.cell.Local = slices.DeleteFunc(w.cell.Local, func(e Endpoint) bool { return e.Container == ep.Container })
 		w.drop(EndpointKey(ep.Container))

@@ -13,11 +13,15 @@ func randomCellFrom(seed uint64) CellState {
 	cell := CellState{Cell: "cell-1", VNI: 1, Lease: netip.MustParsePrefix("10.255.1.0/24"),
 		Overlay: []netip.Prefix{netip.MustParsePrefix("10.255.0.0/16")}}
 	for i := range 4 + r.IntN(3) {
-		cell.Local = append(cell.Local, Endpoint{
+		ep := Endpoint{
 			Container: fmt.Sprintf("c%d", i), App: AppID(fmt.Sprintf("app-%d", i)),
 			Group: GroupID(r.IntN(5)), // 0: isolated
 			IP:    netip.AddrFrom4([4]byte{10, 255, 1, byte(2 + i)}), OFPort: OFPort(101 + i),
-		})
+		}
+		if r.IntN(3) == 0 {
+			ep.MAC = MAC{2, 0, 0, 0, 0x77, byte(i)}
+		}
+		cell.Local = append(cell.Local, ep)
 	}
 	for i := range 1 + r.IntN(3) {
 		cell.Remote = append(cell.Remote, Peer{Cell: CellID(fmt.Sprintf("cell-%d", i+2)),

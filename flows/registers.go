@@ -30,7 +30,7 @@ type Value struct {
 func Registers() []Register { return slices.Clone(registerFields) }
 
 var registerFields = []Register{
-	source, destination, ofport, vtep, origin, applied, class, delivery, logged, reason, profile,
+	source, destination, ofport, vtep, origin, applied, class, delivery, logged, reason, profile, macHigh, macLow,
 	judged, labelSource, labelDestination,
 }
 
@@ -83,6 +83,10 @@ var (
 		}}
 	profile = Register{Name: "profile", Field: "reg5", Low: 0, High: 31,
 		Doc: "egress profile of the local container: the sender, or where destination finds one here, the receiver; 0: no rules"}
+	macHigh = Register{Name: "mac_high", Field: "reg6", Low: 0, High: 15,
+		Doc: "first two bytes of the MAC of the receiving local container"}
+	macLow = Register{Name: "mac_low", Field: "reg7", Low: 0, High: 31,
+		Doc: "last four bytes of it"}
 	judged = Register{Name: "judged", Field: "ct_mark", Low: 0, High: 1,
 		Doc: "who on this cell judged the connection and allowed it; 0: nobody, the entry proves only that a container here sent",
 		Values: []Value{

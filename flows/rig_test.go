@@ -119,7 +119,7 @@ func (r *rig) describe(end Flow, cached string) string {
 	case end.Actions == "drop":
 		return fmt.Sprintf("drop in %v by %s", end.Table, end.Match)
 	case strings.HasSuffix(end.Actions, "IN_PORT"):
-		return "answered"
+		return r.answered()
 	case end.Table == TableDeny:
 		return "denied by " + r.notice()
 	case end.Priority == outputLogged:
@@ -171,21 +171,40 @@ func (r *rig) delivered(end Flow) string {
 	if strings.HasSuffix(end.Actions, ",LOCAL") {
 		return "host"
 	}
+	number, raw := r.received()
+	got, err := dummyovs.ParseFrame(raw)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if want := r.macOf(got.Dst); got.EthSrc != GatewayMAC || got.EthDst != want {
+		r.t.Errorf("delivered from %v to %v, want from the gateway to %v", MAC(got.EthSrc), MAC(got.EthDst), want)
+	}
+	return fmt.Sprintf("port %d", number)
+}
+
+// answered takes the gateway's answer from whoever asked.
+func (r *rig) answered() string {
+	r.t.Helper()
+	number, raw := r.received()
+	got, err := dummyovs.ParseARP(raw)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if got.EthSrc != GatewayMAC || got.SenderIP != GatewayIP || got.TargetMAC != r.macOf(got.TargetIP) || got.EthDst != got.TargetMAC {
+		r.t.Errorf("port %d was answered %+v", number, got)
+	}
+	return "answered"
+}
+
+// received waits for a frame that leaves by any container's port.
+func (r *rig) received() (OFPort, []byte) {
+	r.t.Helper()
 	deadline := time.After(10 * time.Second)
 	for {
 		for number, p := range r.ports {
-			raw, ok := p.Poll()
-			if !ok {
-				continue
+			if raw, ok := p.Poll(); ok {
+				return number, raw
 			}
-			got, err := dummyovs.ParseFrame(raw)
-			if err != nil {
-				r.t.Fatal(err)
-			}
-			if got.EthSrc != GatewayMAC || got.EthDst != MACOf(got.Dst) {
-				r.t.Errorf("delivered from %v to %v, want from the gateway to %v", MAC(got.EthSrc), MAC(got.EthDst), MACOf(got.Dst))
-			}
-			return fmt.Sprintf("port %d", number)
 		}
 		select {
 		case <-deadline:
@@ -195,7 +214,17 @@ func (r *rig) delivered(end Flow) string {
 	}
 }
 
-// fromContainer is a frame as the container at port sends it.
+// macOf is the MAC of whoever has the address, here or on another cell.
+func (r *rig) macOf(ip netip.Addr) MAC {
+	for _, ep := range r.cell.Local {
+		if ep.IP == ip {
+			return ep.mac()
+		}
+	}
+	return MACOf(ip)
+}
+
+// fromContainer is a frame as a container without a MAC of its own sends it.
 func fromContainer(f dummyovs.Frame) dummyovs.Frame {
 	f.EthSrc, f.EthDst = MACOf(f.Src), GatewayMAC
 	return f

@@ -97,7 +97,7 @@ func meaning(cell CellState, s sighting) string {
 		return "drop in classify"
 	}
 	from := cell.Local[i]
-	if s.src != from.IP || s.ether[0] != MACOf(from.IP) {
+	if s.src != from.IP || s.ether[0] != from.mac() {
 		return "drop in portsec"
 	}
 	if s.state.invalid {

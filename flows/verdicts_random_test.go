@@ -129,6 +129,9 @@ func (r sightings) connection(kind string, client, server side, judge uint32) si
 func (r sightings) enter(s *sighting, from, to side) {
 	s.src, s.dst = from.ip, to.ip
 	s.ether = [2]MAC{MACOf(from.ip), GatewayMAC}
+	if from.local != nil {
+		s.ether[0] = from.local.mac()
+	}
 	if r.IntN(10) == 0 {
 		s.ether[1] = MAC{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
 	}

@@ -178,7 +178,7 @@ func (o *outcome) read(action string) {
 // output is to a port, by its name in the datapath.
 func (o *outcome) output(port string) string {
 	wrong := ""
-	if o.ether != [2]MAC{GatewayMAC, MACOf(o.to)} {
+	if o.ether != [2]MAC{GatewayMAC, o.tracer.macOf(o.to)} {
 		wrong = fmt.Sprintf(", addressed from %v to %v", o.ether[0], o.ether[1])
 	}
 	switch number, isContainer := strings.CutPrefix(port, "c"); {
