@@ -32,19 +32,31 @@ type Endpoint struct {
 	Workload string `json:"workload,omitempty"`
 }
 
-// LeaseRequest asks for the cell's overlay subnet. Asking again with the same
-// VTEP gives the same lease.
+// LeaseRequest asks for the cell's overlay subnet. Asking again gives the same
+// lease, for as long as the cell has it.
 type LeaseRequest struct {
 	VTEP string `json:"vtep"` // IPv4 underlay address of the cell's tunnel end
+
+	// Subnet is the lease that the cell has on its disk and wants to keep, CIDR.
+	// Absent: none. A controller that knows of another lease of the cell ignores
+	// it, unless Containers run in it.
+	Subnet     string `json:"subnet,omitempty"`
+	Containers int    `json:"containers,omitempty"` // that run in Subnet; from 0
+	SingleIP   bool   `json:"single_ip,omitempty"`  // one address (a /32) is wanted, for a cell that runs no containers
 }
 
 // Lease is what a cell must know of the overlay before it configures its bridge.
 type Lease struct {
 	Cell      string   `json:"cell"`
-	Subnet    string   `json:"subnet"`     // CIDR
+	Subnet    string   `json:"subnet"`     // CIDR; a /32 if the cell asked for a single address
 	Network   []string `json:"network"`    // CIDRs of the whole overlay
 	VNI       uint32   `json:"vni"`        // 24 bits
 	VXLANPort uint16   `json:"vxlan_port"` // UDP
+
+	// ExpirySeconds is how long the cell may use the lease after it last heard
+	// of the controller, in seconds: later another cell may have it. Absent or 0:
+	// for ever, from a controller whose leases do not expire.
+	ExpirySeconds int `json:"expiry_s,omitempty"`
 }
 
 // Hello opens an agent's stream: its complete truth, so that the first
@@ -79,6 +91,12 @@ type Message struct {
 	// Refused, when present, is the complete list of the cell's endpoints that
 	// get no flows: the agent marks their interfaces as failed.
 	Refused *[]Refusal `json:"refused,omitempty"`
+
+	// Draining says whether the cell is to start no more containers. Absent: as
+	// before; in a snapshot: it may. An agent that acknowledges a message with
+	// true starts none from then on, and when its last one has ended the
+	// controller ends the cell's lease.
+	Draining *bool `json:"draining,omitempty"`
 }
 
 // Refusal is an endpoint that was reported and cannot be, and why. The others
@@ -120,8 +138,8 @@ type Applied struct {
 // Cell is a cell in listings.
 type Cell struct {
 	Cell      string `json:"cell"`
-	VTEP      string `json:"vtep"`
-	Subnet    string `json:"subnet"`
+	VTEP      string `json:"vtep"`   // "" for a drained cell
+	Subnet    string `json:"subnet"` // "" for a drained cell
 	Connected bool   `json:"connected"`
 	Applied   uint64 `json:"applied"` // highest change-log revision that its switch is known to hold
 	Endpoints int    `json:"endpoints"`
@@ -130,7 +148,22 @@ type Cell struct {
 	// Behind: it is connected, and its switch has yet to confirm some change of
 	// its table, be it of a container. For a moment that is every busy cell.
 	Behind bool `json:"behind,omitempty"`
+
+	// State is absent while the lease is in force and nothing else is to be said;
+	// "draining": it is to start no more containers; "drained": it has no lease,
+	// and gets none; "expired": no other cell sends to it or accepts from it;
+	// "returning": the same, until its switch has confirmed a table of now.
+	State    string `json:"state,omitempty"`
+	SingleIP bool   `json:"single_ip,omitempty"` // its lease is one address: it runs no containers
 }
+
+// Values of Cell.State.
+const (
+	CellDraining  = "draining"
+	CellDrained   = "drained"
+	CellExpired   = "expired"
+	CellReturning = "returning"
+)
 
 // Group is an app's identity in listings.
 type Group struct {

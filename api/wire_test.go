@@ -26,7 +26,7 @@ func pinned(t *testing.T) map[string]any {
 	endpoint := Endpoint{Container: "c1", App: "cats", IP: "10.255.1.2", MAC: "02:00:00:00:00:0a", OFPort: 7, Egress: "tcp 10.0.0.1-10.0.0.9 443", Space: "zoo", Workload: "app"}
 	listed := endpoint
 	listed.Cell, listed.Group, listed.Log = "cell-1", 101, true
-	cell := Cell{Cell: "cell-1", VTEP: "192.0.2.1", Subnet: "10.255.1.0/24", Connected: true, Applied: 12, Endpoints: 3, Error: "bundle refused", Behind: true}
+	cell := Cell{Cell: "cell-1", VTEP: "192.0.2.1", Subnet: "10.255.1.0/24", Connected: true, Applied: 12, Endpoints: 3, Error: "bundle refused", Behind: true, State: CellDraining, SingleIP: true}
 	policy := PolicyBody{Source: Source{ID: "cats"}, Destination: Destination{ID: "dogs", Protocol: "tcp", Ports: Ports{Start: 8080, End: 8090}}}
 	info := PolicyInfo{
 		ID: 7, Source: policy.Source, Destination: policy.Destination,
@@ -44,11 +44,11 @@ func pinned(t *testing.T) map[string]any {
 	fragment := FragmentToWire(flows.NewFragment("base", []flows.Flow{flow}))
 	until := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	return map[string]any{
-		"lease-request":    &LeaseRequest{VTEP: "192.0.2.1"},
-		"lease":            &Lease{Cell: "cell-1", Subnet: "10.255.1.0/24", Network: []string{"10.255.0.0/16"}, VNI: 1, VXLANPort: 4789},
+		"lease-request":    &LeaseRequest{VTEP: "192.0.2.1", Subnet: "10.255.1.0/24", Containers: 3, SingleIP: true},
+		"lease":            &Lease{Cell: "cell-1", Subnet: "10.255.1.0/24", Network: []string{"10.255.0.0/16"}, VNI: 1, VXLANPort: 4789, ExpirySeconds: 604800},
 		"hello":            &Hello{VTEP: "192.0.2.1", Endpoints: []Endpoint{endpoint}, Services: []Service{{Protocol: "udp", Address: "169.254.0.2", Port: 53}}},
-		"snapshot":         &Message{Type: TypeSnapshot, Stream: "s1", Seq: 1, Revision: 12, Hash: fragment.Hash, Set: []Fragment{fragment}, Refused: &[]Refusal{}},
-		"delta":            &Message{Type: TypeDelta, Seq: 2, Revision: 13, Hash: fragment.Hash, Set: []Fragment{fragment}, Remove: []string{"policy/102"}, Refused: &[]Refusal{{Container: "c2", Reason: "address is taken"}}},
+		"snapshot":         &Message{Type: TypeSnapshot, Stream: "s1", Seq: 1, Revision: 12, Hash: fragment.Hash, Set: []Fragment{fragment}, Refused: &[]Refusal{}, Draining: new(true)},
+		"delta":            &Message{Type: TypeDelta, Seq: 2, Revision: 13, Hash: fragment.Hash, Set: []Fragment{fragment}, Remove: []string{"policy/102"}, Refused: &[]Refusal{{Container: "c2", Reason: "address is taken"}}, Draining: new(false)},
 		"ping":             &Message{Type: TypePing},
 		"endpoints-report": &EndpointsReport{Stream: "s1", Up: []Endpoint{endpoint}, Down: []string{"c0"}},
 		"applied":          &Applied{Stream: "s1", Seq: 2, Error: "bundle refused"},
@@ -117,6 +117,17 @@ func TestOlderAgentsAreUnderstood(t *testing.T) {
 	}
 	if got := encode(hello); got != older {
 		t.Errorf("what an older controller would not know is said all the same: %s", got)
+	}
+	var want LeaseRequest
+	if err := json.Unmarshal([]byte(`{"vtep":"192.0.2.1"}`), &want); err != nil || want != (LeaseRequest{VTEP: "192.0.2.1"}) {
+		t.Errorf("an older request for a lease decodes to %+v, %v", want, err)
+	}
+	if got := encode(Lease{Cell: "cell-1", Subnet: "10.255.1.0/24", Network: []string{"10.255.0.0/16"}, VNI: 1, VXLANPort: 4789}); got !=
+		`{"cell":"cell-1","subnet":"10.255.1.0/24","network":["10.255.0.0/16"],"vni":1,"vxlan_port":4789}` {
+		t.Errorf("a lease that does not expire is %s", got)
+	}
+	if got := encode(Message{Type: TypeDelta, Seq: 2, Revision: 3}); got != `{"type":"delta","seq":2,"revision":3}` {
+		t.Errorf("a delta about nothing newer is %s", got)
 	}
 }
 
