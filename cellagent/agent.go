@@ -35,8 +35,12 @@ type Agent struct {
 
 	// The overlay.
 	lease      lease
-	configured bool // bridge, tunnel and subnet file are as the lease wants
-	mtu        int  // of containers, bytes; 0 until configured
+	configured bool       // bridge, tunnel and subnet file are as the lease wants
+	mtu        int        // of containers, bytes; 0 until configured
+	heardSaved time.Time  // what the lease's file says of when the controller was heard of
+	denied     string     // why the controller gives the cell no lease; "" unless it said so
+	draining   bool       // it wants no containers started here
+	told       subnetFile // what the subnet file says; the zero value: unknown
 
 	// The controller.
 	attempt      uint64 // counts dials
@@ -157,7 +161,7 @@ func (a *Agent) loop(ctx context.Context) {
 			a.observed = false
 		case <-retry.C:
 		case <-compare.C:
-			a.verify, a.configured = true, false
+			a.verify, a.configured, a.told = true, false, subnetFile{}
 		}
 		a.drain()
 		a.advance(ctx)
@@ -180,17 +184,10 @@ func (a *Agent) drain() {
 // advance does, in order, each step that is due. Every step is idempotent and
 // is tried again at the next event or heartbeat if it fails.
 func (a *Agent) advance(ctx context.Context) {
-	if a.db == nil || !a.lease.subnet.IsValid() {
-		return
-	}
-	if !a.configured {
-		a.configured = !a.fault("bridge", a.configure(ctx))
-		a.host.due = true
-	}
-	if !a.observed {
-		a.observed = !a.fault("ovsdb", a.observe())
-	}
-	if !a.observed {
+	a.heard(time.Now())
+	ready := a.prepare(ctx)
+	a.tell()
+	if !ready {
 		return // the database is away, and ovs-vswitchd answers nobody, or the bridge is not ours
 	}
 	a.fault("ports", a.tidy(ctx))
@@ -204,6 +201,22 @@ func (a *Agent) advance(ctx context.Context) {
 		a.install(ctx)
 	}
 	a.fault("ready marks", a.confirm(ctx))
+}
+
+// prepare configures the bridge and observes the containers, and reports whether
+// what is known of them is of now.
+func (a *Agent) prepare(ctx context.Context) bool {
+	if a.db == nil || !a.lease.subnet.IsValid() {
+		return false
+	}
+	if !a.configured {
+		a.configured = !a.fault("bridge", a.configure(ctx))
+		a.host.due = true
+	}
+	if !a.observed {
+		a.observed = !a.fault("ovsdb", a.observe())
+	}
+	return a.observed
 }
 
 // dialOVSDB connects to ovsdb-server. Once it has, the client reconnects by

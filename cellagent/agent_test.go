@@ -28,9 +28,8 @@ func TestFirstSnapshotIsInstalledAndAcknowledged(t *testing.T) {
 	if got := b.ovs.vsctl("get", "bridge", "br-weft", "fail_mode"); got != "secure" {
 		t.Errorf("fail_mode %s", got)
 	}
-	subnet, err := os.ReadFile(b.cfg.SubnetFile)
-	if want := `{"cell":"cell-1","subnet":"10.255.1.0/24","mtu":65485}` + "\n"; err != nil || string(subnet) != want {
-		t.Errorf("subnet file %q (%v), want %q", subnet, err, want)
+	if said, want := b.told(), (told{Cell: "cell-1", Subnet: "10.255.1.0/24", MTU: 65485, RestMS: 60_000, Socket: b.cfg.Socket}); said != want {
+		t.Errorf("weft-cni is told %+v, want %+v", said, want)
 	}
 }
 
@@ -356,9 +355,7 @@ func TestLeaseRefusedIsLoudAndRetried(t *testing.T) {
 	if !strings.Contains(b.log.String(), "level=ERROR") || !strings.Contains(b.log.String(), "held by cell cell-9") {
 		t.Error("the log does not say it")
 	}
-	if _, err := os.Stat(b.cfg.SubnetFile); err == nil {
-		t.Error("there is a subnet file without a lease")
-	}
+	b.refuses("held by cell cell-9", limited)
 	b.controller.do(func() { b.controller.leaseErr = nil })
 	b.inStep()
 	if got := b.fault("lease"); got != "" {

@@ -18,20 +18,22 @@ import (
 // Config is everything that an Agent has to be told. The yaml keys of
 // weft-agent's file are given at each field.
 type Config struct {
-	Cell       string        // cell: 1 to 63 of a-z, 0-9, '-'; the common name of the certificate
-	UnderlayIP string        // underlay_ip: IPv4 address of the tunnel end (VTEP), on an interface of this host
-	Controller string        // controller: https URL of the controller's internal listener
-	TLS        TLSFiles      // tls
-	OVSDB      string        // ovsdb: unix:PATH of ovsdb-server
-	OVSRunDir  string        // ovs_rundir: folder of the bridges' management sockets
-	OVSOfctl   string        // ovs_ofctl: program, looked up in PATH when it has no slash
-	Bridge     string        // bridge: at most 15 bytes
-	Datapath   string        // datapath: "" for the kernel's, "netdev" for a cell alone without tunnel
-	StateDir   string        // state_dir: lease and last good table
-	SubnetFile string        // subnet_file: what weft-cni reads
-	Socket     string        // socket: status, answers weft-agent status
-	LogLevel   string        // log_level: debug, info, warn or error
-	Reconcile  time.Duration // reconcile_interval: between full comparisons with switch and host, at least 100ms
+	Cell         string        // cell: 1 to 63 of a-z, 0-9, '-'; the common name of the certificate
+	UnderlayIP   string        // underlay_ip: IPv4 address of the tunnel end (VTEP), on an interface of this host
+	Controller   string        // controller: https URL of the controller's internal listener
+	TLS          TLSFiles      // tls
+	OVSDB        string        // ovsdb: unix:PATH of ovsdb-server
+	OVSRunDir    string        // ovs_rundir: folder of the bridges' management sockets
+	OVSOfctl     string        // ovs_ofctl: program, looked up in PATH when it has no slash
+	Bridge       string        // bridge: at most 15 bytes
+	Datapath     string        // datapath: "" for the kernel's, "netdev" for a cell alone without tunnel
+	StateDir     string        // state_dir: lease and last good table
+	SubnetFile   string        // subnet_file: what weft-cni reads
+	Socket       string        // socket: status, answers weft-agent status
+	SingleIPOnly bool          // single_ip_only: the lease is one address, and no container runs here
+	AddressRest  time.Duration // address_rest: for how long an address that a container gave back is nobody's, 0 to 24h
+	LogLevel     string        // log_level: debug, info, warn or error
+	Reconcile    time.Duration // reconcile_interval: between full comparisons with switch and host, at least 100ms
 
 	DNSServers   []netip.Addr    // dns_servers: IPv4 addresses of this host whose port 53 its containers may use, tcp and udp
 	HostServices []flows.Service // host_services: "PROTOCOL ADDRESS:PORT" of this host that its containers may use
@@ -81,17 +83,18 @@ const DatapathAlone = "netdev"
 // no default: cell, underlay_ip, controller and tls.
 func DefaultConfig() Config {
 	return Config{
-		OVSDB:      "unix:/run/openvswitch/db.sock",
-		OVSRunDir:  "/var/run/openvswitch",
-		OVSOfctl:   "ovs-ofctl",
-		Bridge:     "br-weft",
-		StateDir:   "/var/lib/weft/agent",
-		SubnetFile: "/run/weft/subnet.json",
-		Socket:     "/run/weft/agent.sock",
-		LogLevel:   "info",
-		Reconcile:  30 * time.Second,
-		FlowLog:    FlowLog{File: "/var/log/weft/flows.log", DeniedPerSec: 1, AcceptedUDPPerSec: 100},
-		Answers:    AnswerLimits{PerContainer: 100, PerCell: 1000},
+		OVSDB:       "unix:/run/openvswitch/db.sock",
+		OVSRunDir:   "/var/run/openvswitch",
+		OVSOfctl:    "ovs-ofctl",
+		Bridge:      "br-weft",
+		StateDir:    "/var/lib/weft/agent",
+		SubnetFile:  "/run/weft/subnet.json",
+		Socket:      "/run/weft/agent.sock",
+		AddressRest: time.Minute,
+		LogLevel:    "info",
+		Reconcile:   30 * time.Second,
+		FlowLog:     FlowLog{File: "/var/log/weft/flows.log", DeniedPerSec: 1, AcceptedUDPPerSec: 100},
+		Answers:     AnswerLimits{PerContainer: 100, PerCell: 1000},
 	}
 }
 
@@ -146,6 +149,9 @@ func (c Config) Validate() error {
 	}
 	if c.Reconcile < 100*time.Millisecond {
 		fault("reconcile_interval", c.Reconcile, "must be at least 100ms")
+	}
+	if c.AddressRest < 0 || c.AddressRest > 24*time.Hour {
+		fault("address_rest", c.AddressRest, "must be 0s to 24h")
 	}
 	if c.OVSOfctl == "" {
 		fault("ovs_ofctl", c.OVSOfctl, "must name the ovs-ofctl program")

@@ -26,8 +26,8 @@ const configureTimeout = 5 * time.Second
 // the agent stays and looks again: what runs keeps running, and status says why.
 var errRefused = errors.New("refused")
 
-// configure makes the bridge and its tunnel as the lease wants them, and tells
-// weft-cni the subnet once both are there. Doing it again writes nothing.
+// configure makes the bridge and its tunnel as the lease wants them. Doing it
+// again writes nothing.
 func (a *Agent) configure(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, configureTimeout)
 	defer cancel()
@@ -76,7 +76,7 @@ func (a *Agent) configure(ctx context.Context) error {
 		return fmt.Errorf("deny port: %w", err)
 	}
 	a.mtu = mtu
-	return writeSubnetFile(a.cfg.SubnetFile, subnetFile{Cell: a.cfg.Cell, Subnet: a.lease.wire.Subnet, MTU: mtu})
+	return nil
 }
 
 // alone reports whether the cell runs without a tunnel. The controller knows

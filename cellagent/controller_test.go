@@ -40,10 +40,13 @@ type controller struct {
 	groups   map[flows.AppID]flows.GroupID
 	extra    []flows.Fragment // served besides what is compiled
 	refused  []api.Refusal
-	lies     int   // messages that carry a wrong hash from now on
-	leaseErr error // answer to the next lease requests
-	leases   int   // requests
-	opened   int   // streams
+	draining bool
+	expiry   int              // of leases, seconds; 0: none
+	lies     int              // messages that carry a wrong hash from now on
+	leaseErr error            // answer to the next lease requests
+	leases   int              // requests
+	asked    api.LeaseRequest // the last one
+	opened   int              // streams
 	revision uint64
 	current  *serverStream
 	hello    api.Hello
@@ -130,11 +133,12 @@ func (c *controller) publish() {
 }
 
 // Lease implements api.Agents.
-func (c *controller) Lease(context.Context, flows.CellID, api.LeaseRequest) (lease api.Lease, err error) {
+func (c *controller) Lease(_ context.Context, _ flows.CellID, req api.LeaseRequest) (lease api.Lease, err error) {
 	c.do(func() {
 		c.leases++
+		c.asked = req
 		err = c.leaseErr
-		lease = api.Lease{Cell: "cell-1", Subnet: c.state.Lease.String(), Network: []string{"10.255.0.0/16"}, VNI: 1, VXLANPort: 4789}
+		lease = api.Lease{Cell: "cell-1", Subnet: c.state.Lease.String(), Network: []string{"10.255.0.0/16"}, VNI: 1, VXLANPort: 4789, ExpirySeconds: c.expiry}
 	})
 	return lease, err
 }
@@ -239,7 +243,7 @@ func (s *serverStream) message(c *controller) api.Message {
 		}
 	}
 	refused := append([]api.Refusal{}, c.refused...)
-	m.Refused = &refused
+	m.Refused, m.Draining = &refused, new(c.draining)
 	s.sent = next
 	return m
 }

@@ -30,11 +30,11 @@ type observation struct {
 	highest   int                   // OpenFlow port number seen or reserved
 }
 
-// observe sorts the ports that carry our owner key. It is pure. A port that
-// has no OpenFlow number yet is in no list. Of two ports that claim
+// observe sorts the ports that carry our owner key. It is pure. While new
+// containers are barred only those that are ready are let in. A port that has no OpenFlow number yet is in no list. Of two ports that claim
 // one container, address or port of the host, the one that is already ready
 // keeps it, so that nobody takes over an identity in use.
-func observe(ports []ovsdb.Port, lease netip.Prefix, boot string) observation {
+func observe(ports []ovsdb.Port, lease netip.Prefix, boot, barred string) observation {
 	seen := observation{endpoints: map[string]ovsdb.Port{}, rejected: map[string]string{}, highest: lastReserved}
 	ports = slices.Clone(ports)
 	slices.SortFunc(ports, func(a, b ovsdb.Port) int {
@@ -63,6 +63,10 @@ func observe(ports []ovsdb.Port, lease netip.Prefix, boot string) observation {
 		}
 		if reason := unfit(p, lease, rules); reason != "" {
 			seen.rejected[p.Name] = reason
+			continue
+		}
+		if barred != "" && !p.Ready {
+			seen.rejected[p.Name] = "the cell takes no containers: " + barred
 			continue
 		}
 		if p.OFPort == 0 {

@@ -55,7 +55,13 @@ func (c *Config) cellKeys() []settings.Key {
 			Meaning: "Folder of what the agent remembers: its lease and the last good table.",
 		}, {
 			Name: "subnet_file", Value: settings.Text(&c.SubnetFile),
-			Meaning: "File with lease and MTU, which weft-cni reads.",
+			Meaning: "File with lease and MTU, or why no container can be attached, which weft-cni reads.",
+		}, {
+			Name: "address_rest", Value: settings.Duration(&c.AddressRest),
+			Meaning: "For how long an address that a container gave back is given to no other, so that a late packet reaches nobody; 0s to 24h. When all addresses of the lease rest, the one that has rested longest is given.",
+		}, {
+			Name: "single_ip_only", Value: settings.Bool(&c.SingleIPOnly),
+			Meaning: "Whether the cell leases one address instead of a subnet and runs no containers: a router's host.",
 		}, {
 			Name: "socket", Value: settings.Text(&c.Socket),
 			Meaning: "Socket that answers `weft-agent status`.",

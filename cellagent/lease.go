@@ -1,14 +1,14 @@
 package cellagent
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"reflect"
+	"time"
 
 	"github.com/weft-sdn/weft/api"
 	"github.com/weft-sdn/weft/ovsdb"
@@ -18,7 +18,21 @@ import (
 type lease struct {
 	wire   api.Lease
 	subnet netip.Prefix
+	heard  time.Time // of the controller, the last time; zero: never, or by a release that did not note it
 }
+
+// expired says that the cell may have lost the lease meanwhile, and what to do.
+func (l lease) expired(now time.Time) error {
+	lasts := time.Duration(l.wire.ExpirySeconds) * time.Second
+	if lasts == 0 || l.heard.IsZero() || now.Sub(l.heard) <= lasts {
+		return nil
+	}
+	return fmt.Errorf("lease %v has expired: the controller was last heard of at %s, and leases last %v without it; containers that run keep what the switch allows them, but other cells may have forgotten this one, and may be given its subnet: connect the cell to its controller again, or drain it",
+		l.subnet, l.heard.Format(time.RFC3339), lasts)
+}
+
+// same reports whether nothing of the lease has changed.
+func (l lease) same(other lease) bool { return reflect.DeepEqual(l.wire, other.wire) }
 
 // parseLease checks what the controller, or our own file, says.
 func parseLease(wire api.Lease, cell string) (lease, error) {
@@ -47,15 +61,23 @@ func loadLease(folder, cell string) (lease, error) {
 	if err != nil {
 		return lease{}, fmt.Errorf("read lease: %w", err)
 	}
-	var wire api.Lease
-	if err := json.Unmarshal(text, &wire); err != nil {
+	var saved savedLease
+	if err := json.Unmarshal(text, &saved); err != nil {
 		return lease{}, fmt.Errorf("read lease %s: %w", leaseFile(folder), err)
 	}
-	return parseLease(wire, cell)
+	l, err := parseLease(saved.Lease, cell)
+	l.heard = saved.Heard
+	return l, err
+}
+
+// savedLease is the lease's file.
+type savedLease struct {
+	api.Lease
+	Heard time.Time `json:"heard,omitzero"`
 }
 
 func saveLease(folder string, l lease) error {
-	text, err := json.Marshal(l.wire)
+	text, err := json.Marshal(savedLease{l.wire, l.heard})
 	if err == nil {
 		err = writeFile(leaseFile(folder), append(text, '\n'))
 	}
@@ -67,46 +89,22 @@ func saveLease(folder string, l lease) error {
 
 // accept decides whether a new lease may replace the old one: not while
 // containers run in the old one, since their addresses would belong to nobody.
-func (l lease) accept(next lease, ports []ovsdb.Port) error {
-	if !l.subnet.IsValid() || l.subnet == next.subnet {
+func (l lease) accept(next lease, running int) error {
+	if running == 0 || l.subnet == next.subnet {
 		return nil
 	}
-	running := 0
+	return fmt.Errorf("controller leases %v, but %d containers run here in %v: nothing is changed; restore the controller's database, or stop them and restart the agent",
+		next.subnet, running, l.subnet)
+}
+
+// running counts the containers that have an address of the lease, since the
+// host was booted.
+func (l lease) running(ports []ovsdb.Port, boot string) int {
+	n := 0
 	for _, p := range ports {
-		if l.subnet.Contains(p.IP) {
-			running++
+		if l.subnet.IsValid() && l.subnet.Contains(p.IP) && (p.BootID == "" || p.BootID == boot) {
+			n++
 		}
 	}
-	if running > 0 {
-		return fmt.Errorf("controller leases %v, but %d containers run here in %v: nothing is changed; restore the controller's database, or stop them and restart the agent",
-			next.subnet, running, l.subnet)
-	}
-	return nil
-}
-
-// subnetFile is what weft-cni needs to attach a container.
-type subnetFile struct {
-	Cell   string `json:"cell"`
-	Subnet string `json:"subnet"` // CIDR
-	MTU    int    `json:"mtu"`    // of container interfaces, bytes
-}
-
-// writeSubnetFile tells weft-cni the lease, if it is not told already.
-func writeSubnetFile(path string, content subnetFile) error {
-	text, err := json.Marshal(content)
-	if err != nil {
-		return fmt.Errorf("write subnet file: %w", err)
-	}
-	text = append(text, '\n')
-	have, err := os.ReadFile(path)
-	if err == nil && bytes.Equal(have, text) {
-		return nil
-	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("write subnet file: %w", err)
-	}
-	if err := writeFile(path, text); err != nil {
-		return fmt.Errorf("write subnet file: %w", err)
-	}
-	return nil
+	return n
 }

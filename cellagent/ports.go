@@ -30,7 +30,7 @@ func (a *Agent) observe() error {
 		return err
 	}
 	a.ports = ports
-	a.seen = observe(ports, a.lease.subnet, a.cfg.BootID)
+	a.seen = observe(ports, a.lease.subnet, a.cfg.BootID, a.barred())
 	for key, f := range a.held {
 		if !a.admits(f) {
 			a.dirty[key] = true
@@ -165,7 +165,7 @@ func (a *Agent) hopeless(p ovsdb.Port) string {
 		return a.why("apply")
 	}
 	if a.stream == nil && time.Since(a.offlineSince) > offlineGrace {
-		return fmt.Sprintf("cell agent is not connected to the controller %s: %s", a.cfg.Controller, a.why("stream", "lease"))
+		return a.absent()
 	}
 	return ""
 }

@@ -268,7 +268,7 @@ func TestObserveSortsPorts(t *testing.T) {
 		"broken rules":   {with(func(p *ovsdb.Port) { p.Egress = "tcp anywhere" }), `external_ids:weft-egress: egress rule "tcp anywhere": address "anywhere"`},
 		"broken ports":   {with(func(p *ovsdb.Port) { p.Unread = `external_ids:weft-ports: mapping "x"` }), `weft-ports: mapping "x"`},
 	} {
-		seen := observe([]ovsdb.Port{c.port}, netip.MustParsePrefix("10.255.1.0/24"), "now")
+		seen := observe([]ovsdb.Port{c.port}, netip.MustParsePrefix("10.255.1.0/24"), "now", "")
 		_, accepted := seen.endpoints["one"]
 		if reason := seen.rejected["c1"]; accepted != (c.why == "") || (c.why == "-") != (!accepted && reason == "") || !strings.Contains(reason, strings.Trim(c.why, "-")) {
 			t.Errorf("%s: accepted %v, reason %q; want %q", name, accepted, reason, c.why)
@@ -276,7 +276,7 @@ func TestObserveSortsPorts(t *testing.T) {
 	}
 	second := with(func(p *ovsdb.Port) { p.Name, p.Container, p.OFPort = "c0", "two", 6 })
 	holder := with(func(p *ovsdb.Port) { p.Ready = true })
-	seen := observe([]ovsdb.Port{second, holder}, netip.MustParsePrefix("10.255.1.0/24"), "now")
+	seen := observe([]ovsdb.Port{second, holder}, netip.MustParsePrefix("10.255.1.0/24"), "now", "")
 	if _, keeps := seen.endpoints["one"]; !keeps || seen.rejected["c0"] == "" {
 		t.Errorf("the ready holder of an address lost it: %+v", seen)
 	}
@@ -323,7 +323,7 @@ func TestReservedPortsAreLeft(t *testing.T) {
 	on := func(name string, ofport, request int) ovsdb.Port {
 		return ovsdb.Port{Name: name, Container: name, IP: ip, MAC: flows.MACOf(ip).String(), OFPort: ofport, OFPortRequest: request}
 	}
-	seen := observe([]ovsdb.Port{on("c1", 1, 0), on("c2", 2, 2)}, netip.MustParsePrefix("10.255.1.0/24"), "now")
+	seen := observe([]ovsdb.Port{on("c1", 1, 0), on("c2", 2, 2)}, netip.MustParsePrefix("10.255.1.0/24"), "now", "")
 	if len(seen.displaced) != 2 || seen.highest != 2 || len(seen.endpoints)+len(seen.rejected) != 0 {
 		t.Errorf("on 1 and 2: %+v", seen)
 	}
@@ -332,7 +332,7 @@ func TestReservedPortsAreLeft(t *testing.T) {
 			t.Errorf("%s passes for asked: %+v", p.Name, p)
 		}
 	}
-	seen = observe([]ovsdb.Port{on("c2", 2, 3), on("c7", 7, 7)}, netip.MustParsePrefix("10.255.1.0/24"), "now")
+	seen = observe([]ovsdb.Port{on("c2", 2, 3), on("c7", 7, 7)}, netip.MustParsePrefix("10.255.1.0/24"), "now", "")
 	if len(seen.displaced) != 0 || seen.highest != 7 || len(seen.endpoints) != 1 {
 		t.Errorf("on 2 and asked to go to 3: %+v", seen)
 	}
@@ -352,7 +352,7 @@ func TestHostPortHasOneHolder(t *testing.T) {
 	holder := port("c9", 9, "61000:8080/tcp,61001:2222/tcp")
 	holder.Ready = true
 	seen := observe([]ovsdb.Port{port("c3", 3, "61005:1/tcp,61001:9/tcp"), port("c4", 4, "61001:53/udp"), port("c5", 5, "61005:1/tcp"), holder},
-		netip.MustParsePrefix("10.255.1.0/24"), "now")
+		netip.MustParsePrefix("10.255.1.0/24"), "now", "")
 	if got := seen.rejected["c3"]; got != "host port 61001/tcp is already mapped to container of-c9" {
 		t.Errorf("c3 is rejected with %q", got)
 	}

@@ -31,6 +31,8 @@ type Status struct {
 	Switch     bool      `json:"switch"`    // the OpenFlow connection stands
 	Subnet     string    `json:"subnet,omitempty"`
 	MTU        int       `json:"mtu,omitempty"` // of containers, bytes
+	Draining   bool      `json:"draining,omitempty"`
+	Refuses    string    `json:"refuses,omitempty"` // why no container can be attached now
 
 	Revision uint64 `json:"revision"` // of the table that is wanted
 	Applied  uint64 `json:"applied"`  // revision that the switch last held entirely
@@ -90,6 +92,7 @@ func (a *Agent) status(ctx context.Context) Status {
 	s := Status{
 		Cell: a.cfg.Cell, Started: a.started, Bridge: a.cfg.Bridge, Datapath: "system", Controller: a.cfg.Controller,
 		Connected: a.stream != nil && a.stream.id != "", Switch: a.linked, Subnet: a.lease.wire.Subnet, MTU: a.mtu,
+		Draining: a.draining, Refuses: a.closure(time.Now()).reason,
 		Revision: a.want.revision, Applied: a.applied, Endpoints: []EndpointStatus{}, Counters: a.counts,
 		FlowLog: a.notices.log.Counters(), Conntrack: a.notices.tracker.counters(),
 		Host: a.hostStatus(),

@@ -35,14 +35,32 @@ type stream struct {
 func (a *Agent) dial() {
 	a.attempt++
 	attempt := a.attempt
+	req := api.LeaseRequest{VTEP: a.cfg.UnderlayIP, SingleIP: a.cfg.SingleIPOnly}
+	ports, err := a.containers()
+	if a.fault("ovsdb", err) {
+		a.redial() // without knowing what runs here nothing must be asked for
+		return
+	}
+	if a.lease.subnet.IsValid() {
+		req.Subnet, req.Containers = a.lease.wire.Subnet, a.lease.running(ports, a.cfg.BootID)
+	}
 	a.spawn(func(ctx context.Context) {
-		wire, err := a.client.Lease(ctx, api.LeaseRequest{VTEP: a.cfg.UnderlayIP})
+		wire, err := a.client.Lease(ctx, req)
 		a.post(ctx, func() {
 			if attempt == a.attempt {
 				a.leased(wire, err)
 			}
 		})
 	})
+}
+
+// containers are the ports on the bridge, none if there is no bridge.
+func (a *Agent) containers() ([]ovsdb.Port, error) {
+	ports, err := a.db.Ports(a.cfg.Bridge)
+	if errors.Is(err, ovsdb.ErrNoBridge) {
+		return nil, nil
+	}
+	return ports, err
 }
 
 // redial tries again after a while, longer each time.
@@ -52,28 +70,55 @@ func (a *Agent) redial() {
 	time.AfterFunc(wait, func() { a.post(a.lifetime, a.dial) })
 }
 
-// leased is called with the controller's answer.
+// leased is called with the controller's answer. A lease that cannot be had
+// changes nothing of what runs.
 func (a *Agent) leased(wire api.Lease, err error) {
 	var next lease
+	answered := err == nil || api.KindOf(err) == api.ErrConflict
 	if err == nil {
 		next, err = parseLease(wire, a.cfg.Cell)
 	}
 	if err == nil {
 		var ports []ovsdb.Port
-		if ports, err = a.db.Ports(a.cfg.Bridge); err == nil || errors.Is(err, ovsdb.ErrNoBridge) {
-			err = a.lease.accept(next, ports)
+		if ports, err = a.containers(); err == nil {
+			err = a.lease.accept(next, a.lease.running(ports, a.cfg.BootID))
 		}
 	}
 	if a.fault("lease", err) {
+		if answered {
+			a.denied = err.Error()
+		}
 		a.redial()
 		return
 	}
-	if a.lease.wire.Subnet != next.wire.Subnet || a.lease.wire.VXLANPort != next.wire.VXLANPort {
-		a.log.Info("lease", "subnet", next.wire.Subnet, "vni", next.wire.VNI, "vxlan_port", next.wire.VXLANPort)
+	a.denied = ""
+	if !a.lease.same(next) {
+		a.log.Info("lease", "subnet", wire.Subnet, "network", wire.Network, "vni", wire.VNI, "vxlan_port", wire.VXLANPort,
+			"expiry", time.Duration(wire.ExpirySeconds)*time.Second)
 		a.configured, a.observed = false, false
-		a.fault("disk", saveLease(a.cfg.StateDir, next))
 	}
 	a.lease, a.toOpen = next, true
+	a.keepLease()
+}
+
+// keepLease notes on disk that the controller was heard of just now.
+func (a *Agent) keepLease() {
+	a.lease.heard = time.Now().Round(0)
+	a.heardSaved = a.lease.heard
+	a.fault("disk", saveLease(a.cfg.StateDir, a.lease))
+}
+
+// heard is called now and then: the controller is heard of while a stream is
+// open, since one that is silent for longer than its pings ends.
+func (a *Agent) heard(now time.Time) {
+	if a.stream != nil && a.stream.id != "" {
+		a.lease.heard = now.Round(0)
+		lasts := time.Duration(a.lease.wire.ExpirySeconds) * time.Second
+		if lasts > 0 && now.Sub(a.heardSaved) > min(lasts/20, time.Minute) {
+			a.keepLease()
+		}
+	}
+	a.fault("lease expired", a.lease.expired(now))
 }
 
 // open says hello with everything that runs here and listens.
@@ -141,6 +186,9 @@ func (a *Agent) receive(s *stream, msg api.Message) {
 		a.fault("stream", nil)
 		a.log.Info("connected to the controller", "revision", msg.Revision, "fragments", len(a.want.fragments), "changed", len(changed))
 	}
+	if msg.Draining != nil || msg.Type == api.TypeSnapshot {
+		a.drained(msg.Draining != nil && *msg.Draining)
+	}
 	if msg.Refused != nil {
 		s.refused = make(map[string]string, len(*msg.Refused))
 		for _, r := range *msg.Refused {
@@ -153,6 +201,15 @@ func (a *Agent) receive(s *stream, msg api.Message) {
 		a.dirty[key] = true
 	}
 	a.blocked = false
+}
+
+// drained notes whether the cell is to start containers. Before the message that
+// says so is acknowledged, none can be started any more.
+func (a *Agent) drained(is bool) {
+	if a.draining != is {
+		a.log.Info("the controller drains the cell", "draining", is)
+		a.draining, a.observed = is, false
+	}
 }
 
 // distrust tells the controller why a message was refused and then leaves the

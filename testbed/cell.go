@@ -101,6 +101,7 @@ subnet_file: %[6]s/subnet.json
 socket: %[6]s/agent.sock
 log_level: debug
 reconcile_interval: 8s
+address_rest: 0s
 dns_servers: [%[8]s]
 host_services: ["tcp %[9]s"]
 no_masquerade: [%[10]s/32]

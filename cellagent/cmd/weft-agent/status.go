@@ -66,6 +66,9 @@ func printStatus(w io.Writer, s cellagent.Status) error {
 	row("controller", "%s: %s", s.Controller, link[s.Connected])
 	row("bridge", "%s (%s): %s", s.Bridge, s.Datapath, link[s.Switch])
 	row("lease", "%s, container MTU %d", cmp.Or(s.Subnet, "none"), s.MTU)
+	if s.Refuses != "" {
+		row("containers", "NONE ARE TAKEN: %s", s.Refuses)
+	}
 	row("revision", "%d wanted, %d applied", s.Revision, s.Applied)
 	row("flows", "%d wanted, %d installed: %s", s.Want, s.Have, step[s.InStep])
 	row("host", "%s", hostLine(s.Host))
