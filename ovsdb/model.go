@@ -117,4 +117,8 @@ type Status struct {
 	DatapathType    string // "" or "system" for the kernel's, "netdev" for the userspace one
 	DatapathID      string // 16 hex digits, "" until ovs-vswitchd has made the bridge
 	CurCfg, NextCfg int    // ovs-vswitchd has caught up when they are equal
+
+	// FlowRestoreWait: ovs-vswitchd handles no packet that its caches do not
+	// know until somebody removes other_config:flow-restore-wait.
+	FlowRestoreWait bool
 }

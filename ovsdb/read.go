@@ -14,7 +14,7 @@ import (
 // Status tells what the database says of the bridge and its switch.
 func (c *Conn) Status(ctx context.Context, bridge string) (Status, error) {
 	results, err := c.transact(ctx,
-		row.Select(row.RootTable, nil, "cur_cfg", "next_cfg"),
+		row.Select(row.RootTable, nil, "cur_cfg", "next_cfg", "other_config"),
 		row.Select(row.BridgeTable, named(bridge), "external_ids", "datapath_type", "datapath_id"))
 	if err != nil {
 		return Status{}, err
@@ -22,6 +22,7 @@ func (c *Conn) Status(ctx context.Context, bridge string) (Status, error) {
 	s := Status{Connected: true}
 	for _, root := range results[0].Rows {
 		s.CurCfg, s.NextCfg = row.Deref(number(root["cur_cfg"])), row.Deref(number(root["next_cfg"]))
+		s.FlowRestoreWait = pairs(root["other_config"])[row.FlowRestoreWait] == "true"
 	}
 	for _, b := range results[1].Rows {
 		s.Bridge, s.Owner = true, pairs(b["external_ids"])[KeyOwner]

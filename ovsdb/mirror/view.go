@@ -106,6 +106,7 @@ func (c *Client) Status(bridge string) ovsdb.Status {
 	s := ovsdb.Status{Connected: true}
 	if root := v.root(); root != nil {
 		s.CurCfg, s.NextCfg = root.CurCfg, root.NextCfg
+		s.FlowRestoreWait = root.OtherConfig[row.FlowRestoreWait] == "true"
 	}
 	if b := v.bridge(bridge); b != nil {
 		s.Bridge, s.Owner = true, b.ExternalIDs[ovsdb.KeyOwner]

@@ -21,7 +21,7 @@ func watched() []client.MonitorOption {
 	root, bridge, table, port, iface := &row.Root{}, &row.Bridge{}, &row.FlowTable{}, &row.Port{}, &row.Interface{}
 	qos, queue := &row.QoS{}, &row.Queue{}
 	return []client.MonitorOption{
-		client.WithTable(root, &root.Bridges, &root.CurCfg, &root.NextCfg),
+		client.WithTable(root, &root.Bridges, &root.CurCfg, &root.NextCfg, &root.OtherConfig),
 		client.WithTable(bridge, &bridge.Name, &bridge.Ports, &bridge.FailMode, &bridge.Protocols,
 			&bridge.DatapathType, &bridge.DatapathID, &bridge.FlowTables, &bridge.OtherConfig, &bridge.ExternalIDs),
 		client.WithTable(table, &table.Name),

@@ -8,10 +8,11 @@ package row
 type (
 	// Root is the only row of Open_vSwitch.
 	Root struct {
-		UUID    string   `ovsdb:"_uuid"`
-		Bridges []string `ovsdb:"bridges"`
-		CurCfg  int      `ovsdb:"cur_cfg"`
-		NextCfg int      `ovsdb:"next_cfg"`
+		UUID        string            `ovsdb:"_uuid"`
+		Bridges     []string          `ovsdb:"bridges"`
+		CurCfg      int               `ovsdb:"cur_cfg"`
+		NextCfg     int               `ovsdb:"next_cfg"`
+		OtherConfig map[string]string `ovsdb:"other_config"`
 	}
 	// Bridge is a row of Bridge.
 	Bridge struct {
@@ -79,6 +80,10 @@ const (
 	QoSTable       = "QoS"
 	QueueTable     = "Queue"
 )
+
+// FlowRestoreWait is the key of Open_vSwitch's other_config with which
+// ovs-vswitchd waits for somebody to load flows.
+const FlowRestoreWait = "flow-restore-wait"
 
 // Deref gives an unset optional column its zero value.
 func Deref[T any](p *T) T {
