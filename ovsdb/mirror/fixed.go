@@ -23,8 +23,9 @@ type fixedPort struct {
 }
 
 // ensureFixed makes the port exist on the bridge as described and returns when
-// ovs-vswitchd has given it its number. If it is so already nothing is written.
-// Another number, or an error of ovs-vswitchd, is an error.
+// ovs-vswitchd has given it its number. If it is so already nothing is written;
+// one that ovs-vswitchd could not make is tried again. Another number, or an
+// error of ovs-vswitchd, is an error.
 func (c *Client) ensureFixed(ctx context.Context, bridge string, p fixedPort) error {
 	v, err := c.view()
 	if err != nil {
@@ -42,6 +43,10 @@ func (c *Client) ensureFixed(ctx context.Context, bridge string, p fixedPort) er
 		return fmt.Errorf("%w: %s %q on bridge %q", ovsdb.ErrForeignPort, p.what, p.name, bridge)
 	case iface.Type != p.kind || !maps.Equal(iface.Options, p.options) || row.Deref(iface.OFPortRequest) != p.ofport:
 		err = c.settle(ctx, p.what+" "+p.name, v.root(), []rfc7047.Operation{row.Update(row.InterfaceTable, iface.UUID, p.columns())})
+	case row.Deref(iface.OFPort) < 0 || row.Deref(iface.Error) != "":
+		// ovs-vswitchd tries again only when it is told to look: it does not
+		// see that what was in the way is gone.
+		err = c.settle(ctx, "try "+p.what+" "+p.name+" again", v.root(), nil)
 	}
 	if err != nil {
 		return err

@@ -3,6 +3,7 @@ package mirror_test
 import (
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -23,7 +24,7 @@ func TestVXLANsOfAllBridges(t *testing.T) {
 	o.vsctl("add-br", "br-other", "--", "set", "bridge", "br-other", "datapath_type=dummy")
 	for name, options := range map[string][]string{
 		"plain": {"options:remote_ip=192.0.2.9"},
-		"gpe":  {"options:remote_ip=192.0.2.9", "options:dst_port=8472", "options:exts=gpe"},
+		"gpe":   {"options:remote_ip=192.0.2.9", "options:dst_port=8472", "options:exts=gpe"},
 		"odd":   {"options:remote_ip=192.0.2.9", "options:dst_port=vxlan"},
 	} {
 		o.vsctl(append([]string{"add-port", "br-other", name, "--", "set", "interface", name, "type=vxlan"}, options...)...)
@@ -48,6 +49,28 @@ func TestVXLANsOfAllBridges(t *testing.T) {
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+}
+
+// TestRefusedTunnelIsTriedAgain when what was in the way is gone, which
+// ovs-vswitchd does not do by itself.
+func TestRefusedTunnelIsTriedAgain(t *testing.T) {
+	o, c := cell(t)
+	o.vsctl("add-br", "br-other", "--", "set", "bridge", "br-other", "datapath_type=dummy")
+	o.vsctl("add-port", "br-other", "theirs", "--", "set", "interface", "theirs", "type=vxlan", "options:remote_ip=192.0.2.9", "options:dst_port=4788")
+	ctx, tunnel := within(t, 10*time.Second), mirror.Tunnel{Name: "weftvxlan", OFPort: 1, UDPPort: gbpPort}
+	if err := c.EnsureTunnel(ctx, "br-weft", tunnel); err == nil || !strings.Contains(err.Error(), "same dst_port") {
+		t.Fatalf("beside a VXLAN without group policy on its port: %v", err)
+	}
+	if err := c.EnsureTunnel(ctx, "br-weft", tunnel); err == nil || !strings.Contains(err.Error(), "same dst_port") {
+		t.Fatalf("again, while nothing has changed: %v", err)
+	}
+	o.vsctl("del-port", "theirs")
+	if got := o.vsctl("get", "interface", "weftvxlan", "ofport"); got != "-1" {
+		t.Fatalf("ofport %s: ovs-vswitchd tried again by itself, and this test proves nothing", got)
+	}
+	if err := c.EnsureTunnel(ctx, "br-weft", tunnel); err != nil {
+		t.Errorf("when the other is gone: %v", err)
 	}
 }
 
