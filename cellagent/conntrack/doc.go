@@ -4,7 +4,8 @@
 // nothing, those of connections that a policy allowed that is gone, so that
 // what comes next is judged as new, and those to ports of the host that are
 // mapped no longer, or differently. One zone is looked at at a time: the
-// overlay's (flows.ZoneOverlay) or the host's own (HostZone).
+// overlay's (flows.ZoneOverlay) or the host's own (HostZone). Listing is for who
+// only wants to know.
 //
 // No policy depends on it: every packet is judged by the policies of the moment,
 // whatever the tracker remembers. Port mappings do: the kernel looks at them for

@@ -87,16 +87,45 @@ func Open() (*Zone, error) {
 // Close ends the connection.
 func (z *Zone) Close() error { return errors.Join(z.ask.Close(), z.erase.Close()) }
 
+// List returns the selected entries. What cannot be read of somebody's unusual
+// entry is an error beside the others.
+func (z *Zone) List(from Selection) ([]Entry, error) {
+	var all []Entry
+	err := z.each(from, func(f *ctnetlink.Flow) error {
+		all = append(all, entryOf(f))
+		return nil
+	})
+	return all, err
+}
+
 // Delete deletes the selected entries that are doomed, and returns how many. An
 // entry that goes meanwhile is none of them. On an error some may be left.
 func (z *Zone) Delete(from Selection, doomed func(Entry) bool) (deleted int, err error) {
+	err = z.each(from, func(f *ctnetlink.Flow) error {
+		if !doomed(entryOf(f)) {
+			return nil
+		}
+		err := z.erase.Delete(ctnetlink.Flow{ID: f.ID, Zone: f.Zone, TupleOrig: f.TupleOrig, TupleReply: f.TupleReply})
+		if err != nil && !errors.Is(err, unix.ENOENT) {
+			return fmt.Errorf("conntrack: delete: %w", err)
+		}
+		if err == nil {
+			deleted++
+		}
+		return nil
+	})
+	return deleted, err
+}
+
+// each calls do with every selected entry, until it fails.
+func (z *Zone) each(from Selection, do func(*ctnetlink.Flow) error) error {
 	request, err := from.request()
 	if err != nil {
-		return 0, err
+		return err
 	}
 	answers, err := z.ask.Query(request)
 	if err != nil {
-		return 0, fmt.Errorf("conntrack: list: %w", err)
+		return fmt.Errorf("conntrack: list: %w", err)
 	}
 	var unread error // somebody's unusual entry must not keep the others
 	for _, answer := range answers {
@@ -106,19 +135,13 @@ func (z *Zone) Delete(from Selection, doomed func(Entry) bool) (deleted int, err
 			continue
 		}
 		// Kernels before 6.8 list all zones.
-		if f := decoded.Flow; f == nil || f.Zone != from.Zone || !from.Selects(entryOf(f)) || !doomed(entryOf(f)) {
-			continue
-		}
-		f := decoded.Flow
-		err := z.erase.Delete(ctnetlink.Flow{ID: f.ID, Zone: f.Zone, TupleOrig: f.TupleOrig, TupleReply: f.TupleReply})
-		if err != nil && !errors.Is(err, unix.ENOENT) {
-			return deleted, fmt.Errorf("conntrack: delete: %w", err)
-		}
-		if err == nil {
-			deleted++
+		if f := decoded.Flow; f != nil && f.Zone == from.Zone && from.Selects(entryOf(f)) {
+			if err := do(f); err != nil {
+				return err
+			}
 		}
 	}
-	return deleted, unread
+	return unread
 }
 
 func entryOf(f *ctnetlink.Flow) Entry {

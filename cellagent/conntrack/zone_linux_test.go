@@ -162,6 +162,10 @@ func TestEntryIsReadWhole(t *testing.T) {
 	if err := k.conn.Create(ping); err != nil {
 		t.Fatal(err)
 	}
+	listed, err := k.zone.List(Selection{Zone: flows.ZoneOverlay, Protocol: flows.TCP})
+	if err != nil || !slices.Equal(listed, []Entry{want}) || len(k.left()) != 2 {
+		t.Errorf("listed %+v, %v; left %v", listed, err, k.left())
+	}
 	var seen []Entry
 	n, err := k.zone.Delete(Selection{Zone: flows.ZoneOverlay, Source: cats}, func(e Entry) bool { seen = append(seen, e); return true })
 	pinged := Entry{Source: cats, Destination: owls, Protocol: flows.ICMP, Answerer: netip.AddrPortFrom(owls, 0)}
