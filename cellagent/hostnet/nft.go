@@ -18,8 +18,12 @@ import (
 // nft runs the nft program with a script on its standard input, which it
 // applies wholly or not at all.
 func nft(ctx context.Context, script string, options ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, "nft", append(options, "-f", "-")...)
-	cmd.Stdin = strings.NewReader(script)
+	return runNft(ctx, script, append(options, "-f", "-")...)
+}
+
+func runNft(ctx context.Context, input string, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, "nft", args...)
+	cmd.Stdin = strings.NewReader(input)
 	var out, problem bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &problem
 	cmd.WaitDelay = time.Second // for what it may have started itself
