@@ -9,10 +9,11 @@
 //	cf CLI, CI, weft ──HTTP, bearer token──▶ NewExternal ──▶ Policies, Fleet ┐
 //	                                                                        ├─ controller
 //	agent ──mTLS, HTTP/2, NDJSON stream────▶ NewInternal ──▶ Agents ─────────┘
+//	weft doctor ──HTTP, unix socket────────▶ the cell's agent (CellClient)
 //
 // Start reading at external.go and internal.go: each lists its routes, one
 // line per endpoint. The table in operations.go makes those of the native API,
-// and its OpenAPI document. wire.go, wirenative.go and policies.go hold every
-// message, pinned by testdata/*.json; errors.go holds the kinds of failure and
-// their statuses.
+// and its OpenAPI document. wire.go, wirenative.go, wirecell.go and policies.go
+// hold every message, pinned by testdata/*.json; errors.go holds the kinds of
+// failure and their statuses.
 package api

@@ -65,6 +65,7 @@ func pinned(t *testing.T) map[string]any {
 		"reachers":         &ReachersList{App: "dogs", Endpoints: []Endpoint{}, Reachers: []Reacher{{App: "cats", Policies: []PolicyDetail{detail}, Endpoints: []Endpoint{listed}}}},
 		"audit":            &AuditList{Entries: []AuditEntry{{Revision: 13, At: created, By: "admin", Added: []PolicyDetail{detail}}}, Next: "13"},
 		"problem":          &Problem{Type: "about:blank", Title: "Not Found", Status: 404, Detail: "id: there is no policy 7", Instance: "urn:weft:request:r1", Kind: string(ErrNotFound)},
+		"checkup":          &Checkup{Cell: "cell-1", At: created, Findings: []Finding{{Check: "underlay-mtu", Level: LevelError, Text: "eth0 has an MTU of 1300 bytes", Remedy: "ip link set dev eth0 mtu 1500"}}},
 		"logging":          &Logging{Accepted: true, Apps: []string{"cats"}},
 		"policies":         &PoliciesPayload{TotalPolicies: 1, Policies: []PolicyBody{policy}},
 		"policies-v0":      &policiesV0{TotalPolicies: 1, Policies: []policyV0{{Source: policy.Source, Destination: destinationV0{ID: "dogs", Protocol: "udp", Port: 53}}}},
