@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/weft-sdn/weft/cellagent/doctor"
 	"github.com/weft-sdn/weft/cellagent/hostnet"
 	"github.com/weft-sdn/weft/flows"
 	"github.com/weft-sdn/weft/ovsdb"
@@ -35,13 +36,13 @@ func (a *Agent) configure(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("underlay_ip: %w", err)
 	}
-	link, underlay, err := underlayMTU(vtep)
+	underlay, err := doctor.FindUnderlay(vtep)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errRefused, err)
 	}
-	mtu, err := containerMTU(underlay)
+	mtu, err := doctor.ContainerMTU(underlay.MTU)
 	if err != nil {
-		return fmt.Errorf("%w: interface %s: %w", errRefused, link, err)
+		return fmt.Errorf("%w: interface %s: %w", errRefused, underlay.Name, err)
 	}
 	if err := a.checkDatapath(a.db.Status(a.cfg.Bridge)); err != nil {
 		return err

@@ -220,24 +220,6 @@ func TestLastGoodTableIsUsedOnlyWhole(t *testing.T) {
 	}
 }
 
-// TestContainerMTU is the underlay's minus VXLAN's 50 bytes, or a reason.
-func TestContainerMTU(t *testing.T) {
-	for underlay, want := range map[int]int{1500: 1450, 9000: 8950, 1330: 1280, 65536: 65485} {
-		if got, err := containerMTU(underlay); got != want || err != nil {
-			t.Errorf("underlay %d: %d, %v; want %d", underlay, got, err, want)
-		}
-	}
-	if _, err := containerMTU(1329); err == nil || !strings.Contains(err.Error(), "at least 1330") {
-		t.Errorf("underlay 1329: %v", err)
-	}
-	if name, _, err := underlayMTU(netip.MustParseAddr("127.0.0.1")); name != "lo" || err != nil {
-		t.Errorf("127.0.0.1 is on %q, %v", name, err)
-	}
-	if _, _, err := underlayMTU(netip.MustParseAddr("192.0.2.77")); err == nil || !strings.Contains(err.Error(), "192.0.2.77") {
-		t.Errorf("an address of nobody: %v", err)
-	}
-}
-
 // TestObserveSortsPorts lists what a port may look like.
 func TestObserveSortsPorts(t *testing.T) {
 	ip := netip.MustParseAddr("10.255.1.2")

@@ -1,0 +1,123 @@
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+
+	"github.com/weft-sdn/weft/api"
+	"github.com/weft-sdn/weft/ovsdb/mirror"
+)
+
+// Cell is what the agent knows of itself.
+type Cell struct {
+	Bridge     string
+	Userspace  bool         // datapath: netdev: a cell alone, without a tunnel
+	UnderlayIP netip.Addr   // the cell's VTEP
+	Lease      netip.Prefix // not valid before there is one
+	Tunnel     string       // name of the bridge's VXLAN port
+	UDPPort    uint16       // of the tunnel; 0 before there is a lease
+	Peers      []netip.Addr // VTEPs of the other cells
+	HostOn     bool         // rules, devices and route of the host's side were made
+	HostOff    string       // why not
+}
+
+// Sources are where the agent has its knowledge from.
+type Sources struct {
+	DB    *mirror.Client // nil while ovsdb-server has never answered
+	Rules interface {
+		// InStep reports whether the host's rules are as they were loaded.
+		InStep(context.Context) (bool, error)
+	}
+}
+
+// Facts are all that Judge depends on. The zero value of a field is what its
+// check says; a check that is in Failed has none.
+type Facts struct {
+	Cell   Cell
+	Failed map[string]error // by check: why it could not be looked at
+
+	Switch     Switch
+	TunnelPort TunnelPort
+	Underlay   Underlay
+	Containers []Container // that are attached to the bridge, as far as they have a network device
+	Devices    []Device    // by which packets to other cells leave
+	Returns    []Return
+	Forwarding Forwarding
+	Tracking   Tracking
+	Closed     []string // forward chains of others that let nothing of ours pass
+}
+
+// The checks, by the names that findings carry. A name stays the same for good:
+// people look for it in logs.
+const (
+	Datapath        = "datapath"
+	FlowRestoreWait = "flow-restore-wait"
+	TunnelUDPPort   = "tunnel-port"
+	UnderlayMTU     = "underlay-mtu"
+	Offload         = "offload"
+	ReversePath     = "rp_filter"
+	IPForward       = "ip_forward"
+	Notrack         = "notrack"
+	ForwardPolicy   = "forward-policy"
+)
+
+// check is one thing to look at.
+type check struct {
+	name  string
+	look  func(context.Context, Sources, *Facts) error
+	judge func(Facts) []api.Finding
+}
+
+// checks are in the order in which they depend on each other: each may use what
+// earlier ones have seen.
+var checks = []check{
+	{Datapath, lookSwitch, judgeDatapath},
+	{FlowRestoreWait, lookNothing, judgeFlowRestoreWait},
+	{TunnelUDPPort, lookTunnelPort, judgeTunnelPort},
+	{UnderlayMTU, lookUnderlay, judgeUnderlay},
+	{Offload, lookDevices, judgeDevices},
+	{ReversePath, lookReturns, judgeReturns},
+	{IPForward, lookForwarding, judgeForwarding},
+	{Notrack, lookTracking, judgeTracking},
+	{ForwardPolicy, lookFirewalls, judgeFirewalls},
+}
+
+// Look reads what all checks need. What cannot be looked at is in Facts.Failed.
+func Look(ctx context.Context, cell Cell, from Sources) Facts {
+	f := Facts{Cell: cell, Failed: map[string]error{}}
+	for _, c := range checks {
+		if err := c.look(ctx, from, &f); err != nil {
+			f.Failed[c.name] = err
+		}
+	}
+	return f
+}
+
+// lookNothing is of checks that judge what another one has seen.
+func lookNothing(context.Context, Sources, *Facts) error { return nil }
+
+// Judge says of every check what is, and what to do where that is not well.
+func Judge(f Facts) []api.Finding {
+	var all []api.Finding
+	for _, c := range checks {
+		if err := f.Failed[c.name]; err != nil {
+			all = append(all, warning(c.name, "weft-agent needs root and the program nft", "could not be looked at: %v", err))
+			continue
+		}
+		all = append(all, c.judge(f)...)
+	}
+	return all
+}
+
+func fine(check, format string, args ...any) api.Finding {
+	return api.Finding{Check: check, Level: api.LevelOK, Text: fmt.Sprintf(format, args...)}
+}
+
+func warning(check, remedy, format string, args ...any) api.Finding {
+	return api.Finding{Check: check, Level: api.LevelWarning, Text: fmt.Sprintf(format, args...), Remedy: remedy}
+}
+
+func failure(check, remedy, format string, args ...any) api.Finding {
+	return api.Finding{Check: check, Level: api.LevelError, Text: fmt.Sprintf(format, args...), Remedy: remedy}
+}
