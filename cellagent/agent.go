@@ -64,7 +64,8 @@ type Agent struct {
 	verify   bool                       // compare with the switch, whatever held says
 	blocked  bool                       // the switch refused want; wait for another, or for verify
 
-	host hostSide
+	host    hostSide
+	checkup checkup
 
 	faults  map[string]*fault
 	notices notices
@@ -192,6 +193,7 @@ func (a *Agent) advance(ctx context.Context) {
 	}
 	a.fault("ports", a.tidy(ctx))
 	a.ensureHost()
+	a.examine()
 	if a.toOpen && a.mtu != 0 {
 		a.open()
 	}
@@ -210,8 +212,10 @@ func (a *Agent) prepare(ctx context.Context) bool {
 		return false
 	}
 	if !a.configured {
-		a.configured = !a.fault("bridge", a.configure(ctx))
+		err := a.configure(ctx)
+		a.configured = !a.fault("bridge", err)
 		a.host.due = true
+		a.checkup.configured(err, a.cfg.Reconcile)
 	}
 	if !a.observed {
 		a.observed = !a.fault("ovsdb", a.observe())

@@ -6,6 +6,7 @@
 //	configure  bridge, tunnel port, table names, subnet file             configure.go
 //	observe    container ports in OVSDB -> endpoints                     ports.go, endpoints.go
 //	host       rules, devices and route of the host, beside the loop     host.go, hostnet/
+//	examine    what of the host will make the overlay fail               checkup.go, doctor/
 //	hello      report all endpoints, open the stream                     uplink.go, outbox.go
 //	want       snapshot, then deltas, each checked against its hash      desired.go
 //	install    want minus what may not run here -> one atomic bundle     reconcile.go, ofctl.go

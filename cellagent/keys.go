@@ -64,7 +64,7 @@ func (c *Config) cellKeys() []settings.Key {
 			Meaning: "Whether the cell leases one address instead of a subnet and runs no containers: a router's host.",
 		}, {
 			Name: "socket", Value: settings.Text(&c.Socket),
-			Meaning: "Socket that answers `weft-agent status`.",
+			Meaning: "Socket that answers `weft-agent status` and `weft doctor`.",
 		}, {
 			Name: "log_level", Value: settings.Text(&c.LogLevel),
 			Meaning: "`debug`, `info`, `warn` or `error`.",

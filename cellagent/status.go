@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/weft-sdn/weft/api"
 	"github.com/weft-sdn/weft/cellagent/flowlog"
 	"github.com/weft-sdn/weft/flows"
 )
@@ -45,7 +46,8 @@ type Status struct {
 	Foreign   []string         `json:"foreign,omitempty"` // flows that it holds and that are not wanted
 	Endpoints []EndpointStatus `json:"endpoints"`
 	Host      HostStatus       `json:"host"`
-	Faults    []Fault          `json:"faults,omitempty"` // what does not work at present
+	Faults    []Fault          `json:"faults,omitempty"`   // what does not work at present
+	Findings  []api.Finding    `json:"findings,omitempty"` // what was wrong with the host when it was last looked at
 	Counters  Counters         `json:"counters"`
 	FlowLog   flowlog.Counters `json:"flow_log"`
 	Conntrack TrackerCounters  `json:"conntrack"`
@@ -95,7 +97,7 @@ func (a *Agent) status(ctx context.Context) Status {
 		Draining: a.draining, Refuses: a.closure(time.Now()).reason,
 		Revision: a.want.revision, Applied: a.applied, Endpoints: []EndpointStatus{}, Counters: a.counts,
 		FlowLog: a.notices.log.Counters(), Conntrack: a.notices.tracker.counters(),
-		Host: a.hostStatus(),
+		Host: a.hostStatus(), Findings: a.checkup.wrong,
 	}
 	if a.alone() {
 		s.Datapath = DatapathAlone
@@ -146,7 +148,8 @@ func listed(all []flows.Flow) []string {
 	return out
 }
 
-// serveStatus answers GET /status on the unix socket until the agent ends.
+// serveStatus answers GET /status and GET /doctor on the unix socket until the
+// agent ends.
 func (a *Agent) serveStatus() error {
 	if err := os.MkdirAll(filepath.Dir(a.cfg.Socket), 0o755); err != nil {
 		return fmt.Errorf("socket: %w", err)
@@ -164,6 +167,7 @@ func (a *Agent) serveStatus() error {
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", a.answerStatus)
+	mux.HandleFunc("GET /doctor", a.answerDoctor)
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: heartbeat}
 	a.spawn(func(context.Context) { _ = server.Serve(listener) }) // ends with Close below
 	a.spawn(func(ctx context.Context) {

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/weft-sdn/weft/api"
 	"github.com/weft-sdn/weft/cellagent"
 	"github.com/weft-sdn/weft/controller/pki"
 	"github.com/weft-sdn/weft/flows"
@@ -172,8 +173,9 @@ func TestStatusForPeople(t *testing.T) {
 	var out bytes.Buffer
 	err := printStatus(&out, cellagent.Status{
 		Cell: "cell-1", Connected: true, Subnet: "10.255.1.0/24", MTU: 1450, Revision: 7, Applied: 6, Want: 40, Have: 39,
-		Missing: []string{"table=policy, priority=0 actions=drop"},
-		Faults:  []cellagent.Fault{{What: "apply", Text: "switch refused", Since: time.Now()}},
+		Missing:  []string{"table=policy, priority=0 actions=drop"},
+		Faults:   []cellagent.Fault{{What: "apply", Text: "switch refused", Since: time.Now()}},
+		Findings: []api.Finding{{Check: "ip_forward", Level: api.LevelError, Text: "it is 0", Remedy: "set it to 1"}},
 		Endpoints: []cellagent.EndpointStatus{
 			{Container: "one", App: "cats", Ready: true}, {Container: "two", Error: "address in use"}, {Container: "three"},
 		},
@@ -191,7 +193,7 @@ func TestStatusForPeople(t *testing.T) {
 			t.Errorf("host line %q, expected %q", got, want)
 		}
 	}
-	for _, want := range []string{"NOT IN STEP", "7 wanted, 6 applied", "FAULT apply", "missing: table=policy, priority=0 actions=drop",
+	for _, want := range []string{"NOT IN STEP", "7 wanted, 6 applied", "FAULT apply", "HOST ip_forward, error: it is 0\n  set it to 1\n", "missing: table=policy, priority=0 actions=drop",
 		"failed: address in use", "ready", "waiting", "NOT CONNECTED"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in\n%s", want, out.String())

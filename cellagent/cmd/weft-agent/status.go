@@ -26,7 +26,8 @@ func statusCommand() *cobra.Command {
 		Short: "Show what the agent on this cell is doing, and whether the switch is in step",
 		Long: `status asks the running agent on its unix socket. The agent dumps the bridge's
 flows and compares them with what the controller wants, so "in step" is a fact
-of this moment. The exit status is 0 when the agent answered.`,
+of this moment; what it says of the host is of its last look (weft doctor looks
+anew). The exit status is 0 when the agent answered.`,
 		Example: `  weft-agent status
   weft-agent status -o json | jq '.faults, .missing, .foreign'`,
 		Args: cobra.NoArgs,
@@ -79,6 +80,9 @@ func printStatus(w io.Writer, s cellagent.Status) error {
 	}
 	for _, f := range s.Faults {
 		fmt.Fprintf(w, "\nFAULT %s, for %v: %s\n", f.What, time.Since(f.Since).Round(time.Second), f.Text)
+	}
+	for _, f := range s.Findings {
+		fmt.Fprintf(w, "\nHOST %s, %s: %s\n  %s\n", f.Check, f.Level, f.Text, f.Remedy)
 	}
 	listFlows(w, "missing", s.Missing)
 	listFlows(w, "foreign", s.Foreign)
