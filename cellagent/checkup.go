@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -79,12 +80,9 @@ func (a *Agent) examined(found []api.Finding) {
 
 // patient is what the agent tells the doctor.
 func (a *Agent) patient() (doctor.Cell, doctor.Sources) {
-	vtep, _ := netip.ParseAddr(a.cfg.UnderlayIP) // checked by Validate
+	cell := a.tunnelled()
 	host := a.hostStatus()
-	cell := doctor.Cell{
-		Bridge: a.cfg.Bridge, Userspace: a.alone(), UnderlayIP: vtep, Lease: a.lease.subnet, Tunnel: tunnelPort, UDPPort: a.lease.wire.VXLANPort,
-		HostOn: host.On, HostOff: host.Reason,
-	}
+	cell.Lease, cell.HostOn, cell.HostOff = a.lease.subnet, host.On, host.Reason
 	for _, f := range a.want.fragments {
 		if len(f.Flows) > 0 && f.Flows[0].Cookie.Kind() == flows.KindCell {
 			cell.Peers = append(cell.Peers, f.Flows[0].Cookie.IP())
@@ -92,6 +90,28 @@ func (a *Agent) patient() (doctor.Cell, doctor.Sources) {
 	}
 	slices.SortFunc(cell.Peers, netip.Addr.Compare)
 	return cell, doctor.Sources{DB: a.db, Rules: &a.host.net}
+}
+
+// tunnelled is the part of it that the tunnel depends on.
+func (a *Agent) tunnelled() doctor.Cell {
+	vtep, _ := netip.ParseAddr(a.cfg.UnderlayIP) // checked by Validate
+	return doctor.Cell{
+		Bridge: a.cfg.Bridge, Userspace: a.alone(), UnderlayIP: vtep, Tunnel: tunnelPort, UDPPort: a.lease.wire.VXLANPort,
+	}
+}
+
+// checkTunnelPort refuses a tunnel on a UDP port that somebody else has.
+// ovs-vswitchd would refuse it as well, but names nobody, and where both are in
+// its database it may next time refuse the other.
+func (a *Agent) checkTunnelPort() error {
+	port, err := doctor.LookTunnelPort(a.db, a.tunnelled())
+	if err != nil {
+		return fmt.Errorf("tunnel: %w", err)
+	}
+	if by, remedy := port.Taken(); by != "" {
+		return fmt.Errorf("%w: UDP %d belongs to %s, and so the cell gets no tunnel: %s", errRefused, a.lease.wire.VXLANPort, by, remedy)
+	}
+	return nil
 }
 
 // answerDoctor looks anew.

@@ -1,11 +1,13 @@
 package cellagent_test
 
 import (
+	"net"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/weft-sdn/weft/api"
+	"github.com/weft-sdn/weft/testbed/dummyovs"
 )
 
 // doctor has the agent look at its host.
@@ -26,6 +28,102 @@ func found(all []api.Finding, check, text string) (some []api.Finding) {
 		}
 	}
 	return some
+}
+
+// refusesTunnel waits until the agent refuses its tunnel because of somebody.
+func (b *bed) refusesTunnel(by, remedy string) {
+	b.t.Helper()
+	eventually(b.t, "the agent refuses", func() bool { return strings.Contains(b.log.String(), "msg=bridge") })
+	if got := b.fault("bridge"); !strings.HasPrefix(got, "refused: UDP ") || !strings.Contains(got, "belongs to "+by) || !strings.Contains(got, remedy) {
+		b.t.Errorf("status says %q, want %q named, and %q", got, by, remedy)
+	}
+	if ports := b.ovs.vsctl("list-ports", b.cfg.Bridge); strings.Contains(ports, "weftvxlan") {
+		b.t.Errorf("there is a tunnel: %s", ports)
+	}
+	eventually(b.t, "status has the finding", func() bool {
+		some := found(b.status().Findings, "tunnel-port", by)
+		return len(some) == 1 && some[0].Level == api.LevelError && strings.Contains(some[0].Remedy, remedy)
+	})
+	if !strings.Contains(b.log.String(), "level=ERROR") || !strings.Contains(b.log.String(), by) {
+		b.t.Error("the log does not say it")
+	}
+}
+
+// makesTunnel waits until it makes the tunnel after all, and says so.
+func (b *bed) makesTunnel() {
+	b.t.Helper()
+	b.inStep()
+	if got := b.fault("bridge"); got != "" {
+		b.t.Errorf("status still says %q", got)
+	}
+	if got := b.ovs.vsctl("get", "interface", "weftvxlan", "ofport"); got != "1" {
+		b.t.Errorf("ofport of the tunnel: %s", got)
+	}
+	eventually(b.t, "the finding is gone", func() bool { return len(found(b.status().Findings, "tunnel-port", "")) == 0 })
+	if !strings.Contains(b.log.String(), `msg="host: well again" cell=cell-1 check=tunnel-port`) {
+		b.t.Error("the log does not say that all is well")
+	}
+}
+
+// TestForeignVXLANIsRefusedAndNamed: the agent makes no tunnel beside a VXLAN
+// interface of somebody else, and goes on by itself when that is gone.
+func TestForeignVXLANIsRefusedAndNamed(t *testing.T) {
+	if !inOwnNetwork(t) {
+		return
+	}
+	sh(t, "ip link set lo up; ip link add flannel.1 type vxlan id 1 dstport 4789; ip link set flannel.1 up")
+	b := newBed(t)
+	b.startAgent()
+	b.refusesTunnel("the kernel's VXLAN interface flannel.1", "ip link del flannel.1")
+	sh(t, "ip link del flannel.1")
+	b.makesTunnel()
+
+	// OVS's dummy datapath holds no port in the kernel: another can come.
+	sh(t, "ip link add flannel.2 type vxlan id 1 dstport 4789; ip link set flannel.2 up")
+	some := found(b.doctor().Findings, "tunnel-port", "flannel.2 wants it, too")
+	if len(some) != 1 || some[0].Level != api.LevelWarning {
+		t.Errorf("beside a tunnel that works: %+v", some)
+	}
+	b.stop()
+	b.startAgent()
+	b.inStep()
+	if got := b.fault("bridge"); got != "" {
+		t.Errorf("an agent that starts anew does not like its tunnel any more: %q", got)
+	}
+}
+
+// TestProcessOnTheTunnelsPortIsNamed.
+func TestProcessOnTheTunnelsPortIsNamed(t *testing.T) {
+	if !inOwnNetwork(t) {
+		return
+	}
+	sh(t, "ip link set lo up")
+	socket, err := net.ListenPacket("udp4", "127.0.0.1:4789")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := newBed(t)
+	b.startAgent()
+	b.refusesTunnel("process cellagent.test (pid ", "stop cellagent.test")
+	socket.Close()
+	b.makesTunnel()
+}
+
+// TestOtherBridgesVXLANIsRefusedAndNamed: the same with one that is in the same
+// database, where ovs-vswitchd would refuse one of the two.
+func TestOtherBridgesVXLANIsRefusedAndNamed(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	b.ovs = &ovs{dummyovs.Start(t), t} // with real tunnel ports
+	b.hand = hand{b.ovs}
+	b.cfg.OVSDB, b.cfg.OVSRunDir = b.ovs.DB(), b.ovs.RunDir()
+	b.controller.udpPort = 4788 // OVS's userspace loses a GBP tunnel on 4789 at the next reconfiguration
+	b.ovs.AddBridge("br-other")
+	b.ovs.vsctl("add-port", "br-other", "vx9", "--", "set", "interface", "vx9", "type=vxlan", "options:remote_ip=192.0.2.9", "options:dst_port=4788")
+	b.startAgent()
+	b.refusesTunnel("port vx9 of bridge br-other, a VXLAN without group policy", "ovs-vsctl del-port br-other vx9")
+	b.ovs.vsctl("del-port", "vx9")
+	b.makesTunnel()
 }
 
 // TestLargeContainerIsNamed: when the underlay's MTU has become smaller, the

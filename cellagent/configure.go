@@ -66,6 +66,9 @@ func (a *Agent) configure(ctx context.Context) error {
 			errRefused, a.cfg.Bridge)
 	}
 	if !a.alone() {
+		if err := a.checkTunnelPort(); err != nil {
+			return err
+		}
 		err := a.db.EnsureTunnel(ctx, a.cfg.Bridge, mirror.Tunnel{
 			Name: tunnelPort, OFPort: int(flows.TunnelOFPort), UDPPort: a.lease.wire.VXLANPort, LocalIP: vtep,
 		})

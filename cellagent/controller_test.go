@@ -46,7 +46,8 @@ type controller struct {
 	leaseErr error            // answer to the next lease requests
 	leases   int              // requests
 	asked    api.LeaseRequest // the last one
-	opened   int              // streams
+	udpPort  uint16
+	opened   int // streams
 	revision uint64
 	current  *serverStream
 	hello    api.Hello
@@ -57,7 +58,7 @@ type controller struct {
 func startController(t testing.TB) *controller {
 	t.Helper()
 	c := &controller{
-		t: t, address: "127.0.0.1:0", revision: 1, groups: map[flows.AppID]flows.GroupID{"cats": 101, "dogs": 102},
+		t: t, address: "127.0.0.1:0", revision: 1, udpPort: 4789, groups: map[flows.AppID]flows.GroupID{"cats": 101, "dogs": 102},
 		state: flows.CellState{
 			Cell: "cell-1", VNI: 1, Lease: netip.MustParsePrefix("10.255.1.0/24"), Overlay: []netip.Prefix{netip.MustParsePrefix("10.255.0.0/16")},
 			Remote: []flows.Peer{{Cell: "cell-2", VTEP: netip.MustParseAddr("172.31.0.2"), Lease: netip.MustParsePrefix("10.255.2.0/24")}},
@@ -138,7 +139,7 @@ func (c *controller) Lease(_ context.Context, _ flows.CellID, req api.LeaseReque
 		c.leases++
 		c.asked = req
 		err = c.leaseErr
-		lease = api.Lease{Cell: "cell-1", Subnet: c.state.Lease.String(), Network: []string{"10.255.0.0/16"}, VNI: 1, VXLANPort: 4789, ExpirySeconds: c.expiry}
+		lease = api.Lease{Cell: "cell-1", Subnet: c.state.Lease.String(), Network: []string{"10.255.0.0/16"}, VNI: 1, VXLANPort: c.udpPort, ExpirySeconds: c.expiry}
 	})
 	return lease, err
 }
