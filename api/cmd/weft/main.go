@@ -18,7 +18,7 @@ func run() int {
 	cli := &cli{}
 	root := newRoot(cli)
 	cmd, err := root.ExecuteContextC(ctx)
-	if errors.Is(err, errDifferent) {
+	if errors.Is(err, errDifferent) || errors.Is(err, errUnwell) {
 		return 1
 	}
 	if err != nil {

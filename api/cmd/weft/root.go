@@ -45,7 +45,7 @@ context's. A context is not used at all where --api or WEFT_API names a
 controller, unless --context or WEFT_CONTEXT asks for it.
 
 Exit status: 0 when done, 1 when not. weft diff: 0 for no difference, 1 for
-some, 2 when it could not tell.`
+some, 2 when it could not tell. weft doctor: 1 also when something is wrong.`
 
 const rootExample = `  weft login --token-file /var/lib/weft/token
   weft allow-access cats dogs --protocol tcp --port 8080 --wait
@@ -65,7 +65,10 @@ const rootExample = `  weft login --token-file /var/lib/weft/token
   weft explain 0x4000000000000007
 
   # who talks to cats, from now on? (the cells' flow logs tell)
-  weft logging cats on`
+  weft logging cats on
+
+  # on a cell: what of its host makes the overlay fail?
+  weft doctor`
 
 func newRoot(c *cli) *cobra.Command {
 	root := &cobra.Command{
@@ -88,7 +91,7 @@ func newRoot(c *cli) *cobra.Command {
 		newLogin(c), newContext(c),
 		newAllow(c), newRemove(c), newPolicies(c),
 		newApply(c), newDiff(c), newSets(c), newWhoCanReach(c), newAudit(c), newWatch(c),
-		newCells(c), newEndpoints(c), newGroups(c), newExplain(c), newLogging(c),
+		newCells(c), newEndpoints(c), newGroups(c), newExplain(c), newLogging(c), newDoctor(c),
 	)
 	return root
 }
@@ -202,7 +205,10 @@ func readToken(file string) (string, error) {
 
 // nextStep says what a person can do about an error, "" if the error says it.
 func (c *cli) nextStep(err error) string {
+	var agent *agentError
 	switch {
+	case errors.As(err, &agent):
+		return agent.nextStep()
 	case errors.Is(err, api.ErrUnauthorized):
 		if c.all != nil && c.all.find(c.contextName) != nil {
 			return fmt.Sprintf("Log in again: weft login --context %s ... (weft login --help shows how).", c.contextName)
