@@ -2,7 +2,9 @@ package doctor
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
+	"os"
 	"strings"
 	"testing"
 
@@ -222,6 +224,24 @@ func TestNothingIsKnown(t *testing.T) {
 		}
 		if f.Level == api.LevelError {
 			t.Errorf("%+v", f)
+		}
+	}
+}
+
+// TestChecksAreDocumented: the table for operators has a row for each, and the
+// example of an installation is what a healthy cell says.
+func TestChecksAreDocumented(t *testing.T) {
+	table, err1 := os.ReadFile("../../docs/debugging.md")
+	example, err2 := os.ReadFile("../../docs/install.md")
+	if err := errors.Join(err1, err2); err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range Judge(healthy()) {
+		if !strings.Contains(string(table), "\n| `"+f.Check+"` |") {
+			t.Errorf("docs/debugging.md has no row of check %s", f.Check)
+		}
+		if line := fmt.Sprintf("\n%-17s  ok     %s\n", f.Check, f.Text); !strings.Contains(string(example), line) {
+			t.Errorf("docs/install.md does not show%s", line)
 		}
 	}
 }
