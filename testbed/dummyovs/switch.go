@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -162,6 +163,26 @@ func (s *Switch) KillVswitchd() {
 	os.Remove(s.path("vswitchd.ctl"))
 }
 
+// PauseVswitchd makes ovs-vswitchd hang (SIGSTOP) until ResumeVswitchd: its
+// sockets still take connections and some bytes, and nobody answers.
+func (s *Switch) PauseVswitchd() {
+	s.t.Helper()
+	s.signalVswitchd(syscall.SIGSTOP)
+}
+
+// ResumeVswitchd ends what PauseVswitchd began.
+func (s *Switch) ResumeVswitchd() {
+	s.t.Helper()
+	s.signalVswitchd(syscall.SIGCONT)
+}
+
+func (s *Switch) signalVswitchd(signal syscall.Signal) {
+	s.t.Helper()
+	if err := syscall.Kill(s.vswitchd.pid, signal); err != nil {
+		s.t.Fatalf("%v to ovs-vswitchd: %v", signal, err)
+	}
+}
+
 func (s *Switch) stop() {
 	if s.control != nil {
 		s.control.close()
@@ -204,11 +225,13 @@ func (s *Switch) env() []string {
 type daemon struct {
 	cmd   *exec.Cmd
 	stdin io.Closer
+	pid   int // of the daemon; cmd is the shell that supervises it
 }
 
-// supervise waits for the end of its standard input. Pdeathsig would be
-// shorter, but it follows the thread that forked, and Go's threads may end.
-const supervise = `"$@" </dev/null & read -r _; kill -9 $!`
+// supervise prints the daemon's process id and waits for the end of its standard
+// input. Pdeathsig would be shorter, but it follows the thread that forked, and
+// Go's threads may end.
+const supervise = `"$@" </dev/null >/dev/null & echo $!; read -r _; kill -9 $!`
 
 // start starts a daemon and waits until it listens on the socket.
 func (s *Switch) start(socket, name string, args ...string) *daemon {
@@ -219,10 +242,18 @@ func (s *Switch) start(socket, name string, args ...string) *daemon {
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		s.t.Fatal(err)
+	}
 	if err := cmd.Start(); err != nil {
 		s.t.Fatalf("start %s: %v", name, err)
 	}
-	d := &daemon{cmd, stdin}
+	d := &daemon{cmd: cmd, stdin: stdin}
+	if _, err := fmt.Fscan(stdout, &d.pid); err != nil {
+		d.kill()
+		s.t.Fatalf("process id of %s: %v", name, err)
+	}
 	if err := waitFor(s.path(socket)); err != nil {
 		d.kill()
 		log, _ := os.ReadFile(s.path(name + ".log"))
