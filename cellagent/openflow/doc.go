@@ -14,8 +14,10 @@
 //	flowmod.go   a flow as a message
 //	message.go   messages, and how those of the switch are read
 //	refusal.go   errors of the switch, by name
+//	conn.go      the connection: greeting, echoes, its end
+//	bundle.go    Apply: one atomic change
 //
-// Start reading at appendFlowMod. To cover another match field, add it to the
-// table in field.go; the tests hold every encoding against ovs-ofctl's own bytes and
+// Start reading at Conn.Apply. To cover another match field, add it to the table
+// in field.go; the tests hold every encoding against ovs-ofctl's own bytes and
 // against what a real ovs-vswitchd then dumps.
 package openflow

@@ -14,12 +14,13 @@ type kind uint8
 
 // The messages that we send or understand (OpenFlow 1.4 section 7.1.1).
 const (
-	kindHello       kind = 0
-	kindError       kind = 1
-	kindEchoRequest kind = 2
-	kindEchoReply   kind = 3
-	kindFlowMod     kind = 14
-	kindBundleAdd   kind = 34
+	kindHello         kind = 0
+	kindError         kind = 1
+	kindEchoRequest   kind = 2
+	kindEchoReply     kind = 3
+	kindFlowMod       kind = 14
+	kindBundleControl kind = 33
+	kindBundleAdd     kind = 34
 )
 
 const (
@@ -77,6 +78,32 @@ func setLength(b []byte, start int) []byte {
 	return b
 }
 
+// Bundle control messages (OpenFlow 1.4 section 7.3.9). A reply's number is one
+// more than its request's.
+const (
+	bundleOpen    = 0
+	bundleClose   = 2
+	bundleCommit  = 4
+	bundleDiscard = 6
+)
+
 // atomicOrdered are the flags of our bundles: atomic, so that packets see all of
 // it or nothing, and ordered, so that a removal does not undo an addition.
 const atomicOrdered = 3
+
+// appendBundleControl appends a request about the bundle id.
+func appendBundleControl(b []byte, request uint16, id, xid uint32) []byte {
+	start := len(b)
+	b = binary.BigEndian.AppendUint32(appendHeader(b, kindBundleControl, xid), id)
+	b = binary.BigEndian.AppendUint16(b, request)
+	return setLength(append(b, 0, atomicOrdered), start)
+}
+
+// bundleReply returns what a bundle control message of the switch is, and about
+// which bundle.
+func (m message) bundleReply() (reply uint16, id uint32, err error) {
+	if m.kind != kindBundleControl || len(m.body) < 8 {
+		return 0, 0, fmt.Errorf("message of type %d with %d bytes is no answer about a bundle", m.kind, len(m.body))
+	}
+	return binary.BigEndian.Uint16(m.body[4:]), binary.BigEndian.Uint32(m.body), nil
+}

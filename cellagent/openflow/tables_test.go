@@ -49,3 +49,13 @@ func scenarios(t testing.TB) map[string]flows.Table {
 	}
 	return all
 }
+
+// plain is a table of n flows that differ.
+func plain(n int) flows.Table {
+	table := make(flows.Table, n)
+	for i := range table {
+		table[i] = flows.Flow{Table: flows.TablePolicy, Priority: 100, Cookie: flows.PolicyCookie(flows.PolicyID(i + 1)),
+			Match: "ct_state=-rel-inv+trk,ct_nw_proto=6,ct_tp_dst=8080,ip,reg0=" + hex(i+1) + ",reg1=0x66", Actions: "goto_table:output"}
+	}
+	return table
+}
