@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/weft-sdn/weft/api"
+	"github.com/weft-sdn/weft/cellagent/openflow"
 	"github.com/weft-sdn/weft/flows"
 	"github.com/weft-sdn/weft/ovsdb"
 	"github.com/weft-sdn/weft/ovsdb/mirror"
@@ -26,7 +27,8 @@ type Agent struct {
 	cfg      Config
 	log      *slog.Logger
 	client   *api.AgentClient
-	sw       Switch
+	ofctl    Switch // starts processes
+	sw       Switch // over the OpenFlow connection, once there was one
 	db       *mirror.Client
 	lifetime context.Context
 	running  sync.WaitGroup
@@ -63,6 +65,7 @@ type Agent struct {
 	dirty    map[flows.FragmentKey]bool // fragments that may differ between want and held
 	verify   bool                       // compare with the switch, whatever held says
 	blocked  bool                       // the switch refused want; wait for another, or for verify
+	unknown  map[string]bool            // terms that the OpenFlow connection cannot say, once logged
 
 	host    hostSide
 	checkup checkup
@@ -103,11 +106,12 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 		return fmt.Errorf("state_dir: %w", err)
 	}
 	ctx, cancel := context.WithCancel(ctx)
+	ofctl := NewSwitch(cfg.OVSOfctl, cfg.ManagementSocket())
 	a := &Agent{
 		cfg: cfg, log: log.With("cell", cfg.Cell), lifetime: ctx, started: time.Now(),
-		client: api.NewAgentClient(cfg.Controller, tlsConfig), sw: NewSwitch(cfg.OVSOfctl, cfg.ManagementSocket()),
+		client: api.NewAgentClient(cfg.Controller, tlsConfig), ofctl: ofctl, sw: ofctl,
 		events: make(chan func(), 64), backoff: redialFirst, offlineSince: time.Now(),
-		dirty: map[flows.FragmentKey]bool{}, faults: map[string]*fault{}, namelessSince: map[string]time.Time{},
+		dirty: map[flows.FragmentKey]bool{}, unknown: map[string]bool{}, faults: map[string]*fault{}, namelessSince: map[string]time.Time{},
 	}
 	defer a.client.Close()
 	defer a.running.Wait()
@@ -120,7 +124,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	a.spawn(a.dialOVSDB)
 	a.spawn(func(ctx context.Context) {
 		watchSwitch(ctx, cfg.ManagementSocket(),
-			func() { a.post(ctx, a.switchUp) },
+			func(conn *openflow.Conn) { a.post(ctx, func() { a.switchUp(conn) }) },
 			func(err error) { a.post(ctx, func() { a.switchDown(err) }) })
 	})
 	a.loop(ctx)
@@ -247,18 +251,6 @@ func (a *Agent) dialOVSDB(ctx context.Context) {
 		case <-time.After(heartbeat):
 		}
 	}
-}
-
-func (a *Agent) switchUp() {
-	a.linked, a.looked, a.held, a.blocked = true, false, nil, false
-	a.counts.SwitchConnections++
-	a.fault("switch", nil)
-}
-
-func (a *Agent) switchDown(err error) {
-	a.linked, a.held = false, nil
-	a.configured, a.observed = false, false
-	a.fault("switch", fmt.Errorf("OpenFlow connection lost: %w", err))
 }
 
 // spawn starts a goroutine that Run waits for.

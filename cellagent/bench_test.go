@@ -19,32 +19,32 @@ func many(n int) flows.Table {
 	return flows.Table(flows.PolicyFragment(102, rules).Flows)[:n] // without the last of the flows for ICMP errors
 }
 
-func benchSwitch(b *testing.B) cellagent.Switch {
+// toggle adds flows to a real ovs-vswitchd and takes them away again, in turns,
+// until it has answered.
+func toggle(b *testing.B, sw cellagent.Switch, flips []flows.Flow) {
 	b.Helper()
-	o := startOVS(b)
-	o.vsctl("add-br", "br-weft", "--", "set", "bridge", "br-weft", "fail_mode=secure", "protocols=OpenFlow14")
-	return cellagent.NewSwitch("ovs-ofctl", o.path("br-weft.mgmt"))
+	for i := 0; b.Loop(); i++ {
+		add, remove := flips, flips[:0]
+		if i%2 == 1 {
+			add, remove = remove, add
+		}
+		if err := sw.Apply(b.Context(), add, remove); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Microseconds())/1000/float64(b.N), "ms/delta")
 }
 
-// BenchmarkApplyDelta applies one flow to a real ovs-vswitchd, until it has
-// answered.
+// BenchmarkApplyDelta applies one flow.
 func BenchmarkApplyDelta(b *testing.B) {
 	for _, installed := range []int{0, 10000} {
 		b.Run(fmt.Sprintf("installed=%d", installed), func(b *testing.B) {
-			sw, table := benchSwitch(b), many(installed+1)
+			sw, _ := startOVS(b).bridge()
+			table := many(installed + 1)
 			if err := sw.Apply(b.Context(), table[1:], nil); err != nil {
 				b.Fatal(err)
 			}
-			for i := 0; b.Loop(); i++ {
-				add, remove := table[:1], table[:0]
-				if i%2 == 1 {
-					add, remove = remove, add
-				}
-				if err := sw.Apply(b.Context(), add, remove); err != nil {
-					b.Fatal(err)
-				}
-			}
-			b.ReportMetric(float64(b.Elapsed().Microseconds())/1000/float64(b.N), "ms/delta")
+			toggle(b, sw, table[:1])
 		})
 	}
 }
@@ -52,7 +52,8 @@ func BenchmarkApplyDelta(b *testing.B) {
 // BenchmarkApplyTable10k applies a table of 10,000 flows to an empty real
 // ovs-vswitchd, until it has answered.
 func BenchmarkApplyTable10k(b *testing.B) {
-	sw, table := benchSwitch(b), many(10000)
+	sw, _ := startOVS(b).bridge()
+	table := many(10000)
 	for b.Loop() {
 		if err := sw.Apply(b.Context(), table, nil); err != nil {
 			b.Fatal(err)
@@ -64,4 +65,18 @@ func BenchmarkApplyTable10k(b *testing.B) {
 		b.StartTimer()
 	}
 	b.ReportMetric(float64(b.Elapsed().Microseconds())/1000/float64(b.N), "ms/table")
+}
+
+// BenchmarkApplyWays compares the OpenFlow connection with a process of ovs-ofctl
+// for each bundle, on a switch that holds 10,000 other flows.
+func BenchmarkApplyWays(b *testing.B) {
+	for _, n := range []int{1, 25, 10000} {
+		fast, slow := startOVS(b).bridge()
+		table := many(20000)
+		if err := fast.Apply(b.Context(), table[10000:], nil); err != nil {
+			b.Fatal(err)
+		}
+		b.Run(fmt.Sprintf("flows=%d/way=openflow", n), func(b *testing.B) { toggle(b, fast, table[:n]) })
+		b.Run(fmt.Sprintf("flows=%d/way=ovs-ofctl", n), func(b *testing.B) { toggle(b, slow, table[:n]) })
+	}
 }

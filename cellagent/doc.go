@@ -9,7 +9,7 @@
 //	examine    what of the host will make the overlay fail               checkup.go, doctor/
 //	hello      report all endpoints, open the stream                     uplink.go, outbox.go
 //	want       snapshot, then deltas, each checked against its hash      desired.go
-//	install    want minus what may not run here -> one atomic bundle     reconcile.go, ofctl.go
+//	install    want minus what may not run here -> one atomic bundle     reconcile.go, switch.go, openflow/
 //	remember   the applied table, on disk, for the next OVS restart      lastgood.go
 //	confirm    acknowledge to the controller, mark containers' ports ready
 //	repeat     on a message, an OVSDB change, a lost OpenFlow connection    link.go

@@ -9,46 +9,20 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/weft-sdn/weft/flows"
 )
 
-// Switch is a bridge as OpenFlow shows it.
-type Switch interface {
-	// DumpFlows returns every flow that the bridge holds, foreign ones too.
-	DumpFlows(ctx context.Context) (flows.Table, error)
-	// Apply removes and adds flows in one atomic bundle: packets see the table
-	// before or after it, and a failure changes nothing. It returns when the
-	// switch has answered. Its error is a *RefusedError if the switch, not the
-	// way to it, is the cause.
-	Apply(ctx context.Context, add, remove []flows.Flow) error
-}
-
-// RefusedError says which flow of a bundle was refused, and why.
-type RefusedError struct {
-	Flow   string // canonical text, or what the switch printed of it
-	Reason string // in the words of ovs-ofctl or the switch
-}
-
-func (e *RefusedError) Error() string {
-	return fmt.Sprintf("switch refused flow %q: %s", e.Flow, e.Reason)
-}
-
-// switchTimeout bounds one exchange with the switch. 10,000 flows take 0.15 s.
-// ovs-vswitchd answers no OpenFlow at all while ovsdb-server is away, though
-// packets keep being forwarded.
-const switchTimeout = 10 * time.Second
-
-// ofctl is a Switch that starts ovs-ofctl. The version of OpenFlow is
+// ofctl is a Switch that starts ovs-ofctl: the way to read, and the one to apply
+// what the OpenFlow connection has no encoding for. The version of OpenFlow is
 // fixed because the text of a dump depends on it.
 type ofctl struct {
 	program string // path or name of ovs-ofctl
 	socket  string // the bridge's management socket
 }
 
-// NewSwitch returns the Switch of a bridge: program is ovs-ofctl, socket the
-// path of the bridge's management socket.
+// NewSwitch returns the Switch of a bridge that starts a process for each call:
+// program is ovs-ofctl, socket the path of the bridge's management socket.
 func NewSwitch(program, socket string) Switch { return ofctl{program: program, socket: socket} }
 
 // DumpFlows implements Switch.

@@ -74,8 +74,9 @@ type Fault struct {
 
 // Counters count since the agent's start.
 type Counters struct {
-	FlowMods          uint64 `json:"flow_mods"` // flows added and removed
-	Bundles           uint64 `json:"bundles"`   // atomic changes of the switch
+	FlowMods          uint64 `json:"flow_mods"`     // flows added and removed
+	Bundles           uint64 `json:"bundles"`       // atomic changes of the switch
+	OfctlBundles      uint64 `json:"ofctl_bundles"` // those that went by ovs-ofctl, for a term that the agent has no encoding for
 	Reconciles        uint64 `json:"reconciles"`
 	Drift             uint64 `json:"drift"`              // flows repaired that the switch had acknowledged, or that are foreign
 	SwitchConnections uint64 `json:"switch_connections"` // 1, and one more for each restart of ovs-vswitchd

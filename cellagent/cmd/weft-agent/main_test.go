@@ -174,6 +174,7 @@ func TestStatusForPeople(t *testing.T) {
 	err := printStatus(&out, cellagent.Status{
 		Cell: "cell-1", Connected: true, Subnet: "10.255.1.0/24", MTU: 1450, Revision: 7, Applied: 6, Want: 40, Have: 39,
 		Missing:  []string{"table=policy, priority=0 actions=drop"},
+		Counters: cellagent.Counters{Bundles: 5, OfctlBundles: 2},
 		Faults:   []cellagent.Fault{{What: "apply", Text: "switch refused", Since: time.Now()}},
 		Findings: []api.Finding{{Check: "ip_forward", Level: api.LevelError, Text: "it is 0", Remedy: "set it to 1"}},
 		Endpoints: []cellagent.EndpointStatus{
@@ -194,7 +195,7 @@ func TestStatusForPeople(t *testing.T) {
 		}
 	}
 	for _, want := range []string{"NOT IN STEP", "7 wanted, 6 applied", "FAULT apply", "HOST ip_forward, error: it is 0\n  set it to 1\n", "missing: table=policy, priority=0 actions=drop",
-		"failed: address in use", "ready", "waiting", "NOT CONNECTED"} {
+		"failed: address in use", "ready", "waiting", "NOT CONNECTED", "5 bundles (2 by ovs-ofctl)"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in\n%s", want, out.String())
 		}

@@ -73,8 +73,8 @@ func printStatus(w io.Writer, s cellagent.Status) error {
 	row("revision", "%d wanted, %d applied", s.Revision, s.Applied)
 	row("flows", "%d wanted, %d installed: %s", s.Want, s.Have, step[s.InStep])
 	row("host", "%s", hostLine(s.Host))
-	row("since start", "%d flow mods in %d bundles, %d comparisons, %d drifted, %d switch connections",
-		s.Counters.FlowMods, s.Counters.Bundles, s.Counters.Reconciles, s.Counters.Drift, s.Counters.SwitchConnections)
+	row("since start", "%d flow mods in %d bundles%s, %d comparisons, %d drifted, %d switch connections",
+		s.Counters.FlowMods, s.Counters.Bundles, slowLine(s.Counters.OfctlBundles), s.Counters.Reconciles, s.Counters.Drift, s.Counters.SwitchConnections)
 	if err := t.Flush(); err != nil {
 		return err
 	}
@@ -101,6 +101,14 @@ func printStatus(w io.Writer, s cellagent.Status) error {
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%s\n", e.Container, e.App, e.IP, e.Port, e.OFPort, state)
 	}
 	return t.Flush()
+}
+
+// slowLine says that bundles took the slow way, if any did.
+func slowLine(bundles uint64) string {
+	if bundles == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (%d by ovs-ofctl)", bundles)
 }
 
 // hostLine is the host's side in a line: what matters, and what was counted.
