@@ -80,16 +80,23 @@ const bridge = "br-weft"
 
 func newCell(t *testing.T) *cell {
 	t.Helper()
-	c := &cell{t: t, sw: dummyovs.Start(t), dir: t.TempDir()}
+	c := newCellOn(t, dummyovs.Start(t))
+	if err := c.db.EnsureBridge(within(t), mirror.Bridge{Name: bridge, Cell: "cell-1"}); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// newCellOn makes no bridge.
+func newCellOn(t *testing.T, sw *dummyovs.Switch) *cell {
+	t.Helper()
+	c := &cell{t: t, sw: sw, dir: t.TempDir()}
 	for limit := time.Now().Add(10 * time.Second); len(c.veths()) > 0; time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(limit) { // an earlier test's namespaces take theirs with them some time later
 			t.Fatalf("veths of an earlier test: %v", c.veths())
 		}
 	}
 	c.db = c.dial()
-	if err := c.db.EnsureBridge(within(t), mirror.Bridge{Name: bridge, Cell: "cell-1"}); err != nil {
-		t.Fatal(err)
-	}
 	c.conf = map[string]any{
 		"type": "weft-cni", "ovsdb": c.sw.DB(), "bridge": bridge, "app": "dogs",
 		"subnetFile": filepath.Join(c.dir, "subnet.json"), "dataDir": filepath.Join(c.dir, "addresses"),

@@ -5,9 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -16,14 +13,14 @@ import (
 
 	"github.com/weft-sdn/weft/flows"
 	"github.com/weft-sdn/weft/ovsdb/mirror"
+	"github.com/weft-sdn/weft/testbed/dummyovs"
 )
 
 // TestTCPThroughTheUserspaceDatapath: two containers exchange a megabyte each
 // way, through real veths and OVS's userspace datapath. It stalls if packets
 // leave a container without their checksum.
 func TestTCPThroughTheUserspaceDatapath(t *testing.T) {
-	c := newCell(t)
-	startUserspace(t, c)
+	c := newCellOn(t, dummyovs.StartUserspace(t))
 	if err := c.db.EnsureBridge(within(t), mirror.Bridge{Name: bridge, Cell: "cell-1", Datapath: "netdev"}); err != nil {
 		t.Fatal(err)
 	}
@@ -75,25 +72,6 @@ func echo(listener net.Listener) {
 	}
 	defer conn.Close()
 	io.Copy(conn, conn)
-}
-
-// startUserspace puts a real ovs-vswitchd in the place of the dummy one.
-func startUserspace(t *testing.T, c *cell) {
-	t.Helper()
-	c.sw.KillVswitchd()
-	// It ends with its standard input, and so with the test's process.
-	cmd := exec.Command("sh", "-c", `"$@" </dev/null & read -r _; kill -9 $!`, "sh",
-		"ovs-vswitchd", c.sw.DB(), "--disable-system", "--unixctl="+filepath.Join(c.sw.RunDir(), "vswitchd.ctl"),
-		"--log-file="+filepath.Join(c.sw.RunDir(), "userspace.log"), "-vconsole:off")
-	cmd.Env = append(os.Environ(), "OVS_RUNDIR="+c.sw.RunDir())
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { stdin.Close(); _ = cmd.Wait() }) // the status is that of kill
 }
 
 // connect installs the little of the pipeline that two containers need: ARP

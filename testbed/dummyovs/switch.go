@@ -4,15 +4,16 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"io"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/weft-sdn/weft/testbed/daemon"
 )
 
 // startTimeout bounds the start of a daemon on a loaded machine.
@@ -25,10 +26,10 @@ const schema = "/usr/share/openvswitch/vswitch.ovsschema"
 // fail the test on any error, and are for the test's goroutine only.
 type Switch struct {
 	t        testing.TB
-	dummy    string // what --enable-dummy replaces
+	dummy    string // what --enable-dummy replaces; "" for nothing
 	dir      string
-	server   *daemon
-	vswitchd *daemon
+	server   *daemon.Process
+	vswitchd *daemon.Process
 	control  *unixctl
 }
 
@@ -45,6 +46,13 @@ func Start(t testing.TB) *Switch {
 func StartOverride(t testing.TB) *Switch {
 	t.Helper()
 	return start(t, "override")
+}
+
+// StartUserspace starts one without anything dummy: real devices on OVS's
+// userspace datapath, which a bridge has with datapath_type netdev.
+func StartUserspace(t testing.TB) *Switch {
+	t.Helper()
+	return start(t, "")
 }
 
 func start(t testing.TB, dummy string) *Switch {
@@ -92,7 +100,7 @@ func (s *Switch) RunWith(stdin, name string, args ...string) string {
 // Try is RunWith for commands that may fail.
 func (s *Switch) Try(stdin, name string, args ...string) (string, error) {
 	cmd := exec.Command(name, args...)
-	cmd.Env = s.env()
+	cmd.Env = append(os.Environ(), s.env()...)
 	cmd.Stdin = strings.NewReader(stdin)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
@@ -139,16 +147,19 @@ func (s *Switch) StartServer() {
 
 // KillServer kills ovsdb-server (SIGKILL).
 func (s *Switch) KillServer() {
-	s.server.kill()
+	s.server.Kill()
 	os.Remove(s.path("db.sock"))
 }
 
 // StartVswitchd starts ovs-vswitchd after KillVswitchd.
 func (s *Switch) StartVswitchd() {
 	s.t.Helper()
-	s.vswitchd = s.start("vswitchd.ctl", "ovs-vswitchd", s.DB(),
-		"--enable-dummy="+s.dummy, "--disable-system", "--unixctl="+s.path("vswitchd.ctl"),
-		"--log-file="+s.path("ovs-vswitchd.log"), "-vconsole:off")
+	args := []string{s.DB(), "--disable-system", "--unixctl=" + s.path("vswitchd.ctl"),
+		"--log-file=" + s.path("ovs-vswitchd.log"), "-vconsole:off"}
+	if s.dummy != "" {
+		args = slices.Insert(args, 1, "--enable-dummy="+s.dummy) // else --disable-system is of the dummy, too
+	}
+	s.vswitchd = s.start("vswitchd.ctl", "ovs-vswitchd", args...)
 	control, err := dialUnixctl(s.path("vswitchd.ctl"))
 	if err != nil {
 		s.t.Fatalf("connect to ovs-vswitchd: %v", err)
@@ -159,7 +170,7 @@ func (s *Switch) StartVswitchd() {
 // KillVswitchd kills ovs-vswitchd (SIGKILL): flows and connections are lost.
 func (s *Switch) KillVswitchd() {
 	s.control.close()
-	s.vswitchd.kill()
+	s.vswitchd.Kill()
 	os.Remove(s.path("vswitchd.ctl"))
 }
 
@@ -178,8 +189,8 @@ func (s *Switch) ResumeVswitchd() {
 
 func (s *Switch) signalVswitchd(signal syscall.Signal) {
 	s.t.Helper()
-	if err := syscall.Kill(s.vswitchd.pid, signal); err != nil {
-		s.t.Fatalf("%v to ovs-vswitchd: %v", signal, err)
+	if err := s.vswitchd.Signal(signal); err != nil {
+		s.t.Fatalf("ovs-vswitchd: %v", err)
 	}
 }
 
@@ -187,9 +198,9 @@ func (s *Switch) stop() {
 	if s.control != nil {
 		s.control.close()
 	}
-	for _, d := range []*daemon{s.vswitchd, s.server} {
+	for _, d := range []*daemon.Process{s.vswitchd, s.server} {
 		if d != nil {
-			d.kill()
+			d.Kill()
 		}
 	}
 	if s.t.Failed() {
@@ -218,44 +229,18 @@ func warnings(path string) string {
 func (s *Switch) path(name string) string { return filepath.Join(s.dir, name) }
 
 func (s *Switch) env() []string {
-	return append(os.Environ(), "OVS_RUNDIR="+s.dir, "OVS_LOGDIR="+s.dir, "OVS_DBDIR="+s.dir)
+	return []string{"OVS_RUNDIR=" + s.dir, "OVS_LOGDIR=" + s.dir, "OVS_DBDIR=" + s.dir}
 }
-
-// daemon is a process that ends with its standard input, and so with us.
-type daemon struct {
-	cmd   *exec.Cmd
-	stdin io.Closer
-	pid   int // of the daemon; cmd is the shell that supervises it
-}
-
-// supervise prints the daemon's process id and waits for the end of its standard
-// input. Pdeathsig would be shorter, but it follows the thread that forked, and
-// Go's threads may end.
-const supervise = `"$@" </dev/null >/dev/null & echo $!; read -r _; kill -9 $!`
 
 // start starts a daemon and waits until it listens on the socket.
-func (s *Switch) start(socket, name string, args ...string) *daemon {
+func (s *Switch) start(socket, name string, args ...string) *daemon.Process {
 	s.t.Helper()
-	cmd := exec.Command("sh", append([]string{"-c", supervise, "sh", name}, args...)...)
-	cmd.Env, cmd.Dir = s.env(), s.dir
-	stdin, err := cmd.StdinPipe()
+	d, err := daemon.Start(daemon.Program{Argv: append([]string{name}, args...), Env: s.env(), Dir: s.dir})
 	if err != nil {
 		s.t.Fatal(err)
-	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		s.t.Fatalf("start %s: %v", name, err)
-	}
-	d := &daemon{cmd: cmd, stdin: stdin}
-	if _, err := fmt.Fscan(stdout, &d.pid); err != nil {
-		d.kill()
-		s.t.Fatalf("process id of %s: %v", name, err)
 	}
 	if err := waitFor(s.path(socket)); err != nil {
-		d.kill()
+		d.Kill()
 		log, _ := os.ReadFile(s.path(name + ".log"))
 		s.t.Fatalf("%s does not answer (is Debian's openvswitch-switch installed?): %v\n%s", name, err, log)
 	}
@@ -265,20 +250,5 @@ func (s *Switch) start(socket, name string, args ...string) *daemon {
 func waitFor(socket string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
-	for {
-		conn, err := net.Dial("unix", socket)
-		if err == nil {
-			return conn.Close()
-		}
-		select {
-		case <-ctx.Done():
-			return err
-		case <-time.After(time.Millisecond):
-		}
-	}
-}
-
-func (d *daemon) kill() {
-	d.stdin.Close()
-	_ = d.cmd.Wait() // the shell's status is that of kill
+	return daemon.Await(ctx, socket)
 }
