@@ -69,6 +69,14 @@ func (a *adding) addPort(ctx context.Context) error {
 		return fmt.Errorf("the kernel's boot id: %w", err)
 	}
 	err = a.db.AddPort(ctx, a.Bridge, a.cell, a.port(boot))
+	for errors.Is(err, ovsdb.ErrNotConnected) { // the port may be there, or not
+		if lost := a.redial(ctx); lost != nil {
+			break
+		}
+		if err = a.db.DeletePort(ctx, a.Bridge, a.HostName); err == nil {
+			err = a.db.AddPort(ctx, a.Bridge, a.cell, a.port(boot))
+		}
+	}
 	if err == nil {
 		return nil
 	}
@@ -79,6 +87,16 @@ func (a *adding) addPort(ctx context.Context) error {
 	}
 	if ctx.Err() != nil || errors.Is(err, ovsdb.ErrNotConnected) {
 		return failure(types.ErrTryAgainLater, err.Error(), "start openvswitch-switch")
+	}
+	return err
+}
+
+// redial replaces a connection that broke.
+func (a *adding) redial(ctx context.Context) error {
+	db, err := persist(ctx, a.places)
+	if err == nil {
+		a.db.Close()
+		a.db = db
 	}
 	return err
 }
@@ -114,12 +132,9 @@ func persist(ctx context.Context, places Places) (*ovsdb.Conn, error) {
 func (a *adding) waitReady(ctx context.Context) error {
 	err := a.db.WaitReady(ctx, a.HostName)
 	for errors.Is(err, ovsdb.ErrNotConnected) {
-		db, lost := persist(ctx, a.places)
-		if lost != nil {
+		if lost := a.redial(ctx); lost != nil {
 			return failure(types.ErrTryAgainLater, fmt.Sprintf("container %s: lost ovsdb-server: %v", a.Container, lost), "start openvswitch-switch")
 		}
-		a.db.Close()
-		a.db = db
 		err = a.db.WaitReady(ctx, a.HostName)
 	}
 	switch {

@@ -28,7 +28,8 @@ type Plugin struct {
 	Stdout io.Writer // takes the result of ADD
 
 	// After, unless it is nil, is called after each step of ADD, DEL and GC with
-	// the step's name: what if the plugin ended there?
+	// the step's name, and after each that a failed ADD takes back with Undone and
+	// the name: what if the plugin ended there?
 	After func(step string)
 }
 

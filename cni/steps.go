@@ -14,7 +14,10 @@ type step struct {
 	undo func(context.Context) error // nil: there is nothing to take back
 }
 
-// run takes the steps in order, and says each that it did. If one fails, all of
+// Undone is what the name of a step that was taken back begins with.
+const Undone = "undoing: "
+
+// run takes the steps in order, and says each that it did or took back. If one fails, all of
 // those before it are undone in reverse, in time of their own: ctx may be what
 // ended. The error is a *types.Error.
 func run(ctx context.Context, steps []step, did func(string)) error {
@@ -34,6 +37,7 @@ func run(ctx context.Context, steps []step, did func(string)) error {
 			if err := before.undo(undoing); err != nil {
 				shown.Details += fmt.Sprintf("; undoing %q failed, run DEL: %v", before.name, err)
 			}
+			did(Undone + before.name)
 		}
 		return &shown
 	}

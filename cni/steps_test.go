@@ -56,7 +56,7 @@ func TestUndoGoesOnAfterAFailure(t *testing.T) {
 	if strings.Join(undone, " ") != "c b a" {
 		t.Errorf("undone: %v, expected c, b, a", undone)
 	}
-	if strings.Join(done, " ") != "a b c" {
-		t.Errorf("told of %v, expected a, b, c", done)
+	if want := "a, b, c, undoing: c, undoing: b, undoing: a"; strings.Join(done, ", ") != want {
+		t.Errorf("told of %v, expected %v", done, want)
 	}
 }

@@ -82,7 +82,7 @@ func (s *store) Reserve(container, ifName string, ip net.IP, rangeID string) (bo
 	}
 	text := strings.Join([]string{container, ifName, s.network}, lineBreak)
 	if err := os.WriteFile(s.path(unlinked), []byte(text), 0o600); err != nil {
-		return false, err
+		return false, errors.Join(err, remove(s.path(unlinked)))
 	}
 	owner := s.owner(container, ifName)
 	if err := os.Remove(owner); err != nil && !errors.Is(err, fs.ErrNotExist) { // of a reservation that is gone
@@ -151,7 +151,7 @@ func (s *store) ReleaseByID(container, ifName string) error {
 	for _, r := range s.of(container, ifName) {
 		faults = append(faults, s.release(r.ip.String()))
 	}
-	return errors.Join(append(faults, remove(s.owner(container, ifName)))...)
+	return errors.Join(append(faults, remove(s.owner(container, ifName)), remove(s.path(unlinked)))...)
 }
 
 // of lists the reservations of an interface.
