@@ -31,9 +31,11 @@ type observation struct {
 }
 
 // observe sorts the ports that carry our owner key. It is pure. While new
-// containers are barred only those that are ready are let in. A port that has no OpenFlow number yet is in no list. Of two ports that claim
-// one container, address or port of the host, the one that is already ready
-// keeps it, so that nobody takes over an identity in use.
+// containers are barred only those that are ready are let in. Of two ports that
+// claim one container, address or port of the host, the one that is already ready
+// keeps it, so that nobody takes over an identity in use. In no list is a port
+// that has no OpenFlow number yet, or one that another still seems to have:
+// ovs-vswitchd is about to say which.
 func observe(ports []ovsdb.Port, lease netip.Prefix, boot, barred string) observation {
 	seen := observation{endpoints: map[string]ovsdb.Port{}, rejected: map[string]string{}, highest: lastReserved}
 	ports = slices.Clone(ports)
@@ -46,6 +48,10 @@ func observe(ports []ovsdb.Port, lease netip.Prefix, boot, barred string) observ
 		}
 		return cmp.Compare(a.Name, b.Name)
 	})
+	onNumber := make(map[int]string, len(ports)) // the first port by name
+	for _, p := range slices.Backward(ports) {
+		onNumber[p.OFPort] = p.Name
+	}
 	rules := egressTexts{}
 	taken := claims{addresses: map[netip.Addr]string{}, hostPorts: map[hostPort]string{}}
 	for _, p := range ports {
@@ -55,7 +61,7 @@ func observe(ports []ovsdb.Port, lease netip.Prefix, boot, barred string) observ
 		}
 		seen.highest = max(seen.highest, p.OFPort)
 		if 0 < p.OFPort && p.OFPort <= lastReserved {
-			if p.OFPortRequest <= lastReserved { // else ovs-vswitchd is about to move it
+			if p.OFPortRequest <= lastReserved || onNumber[p.OFPortRequest] != "" { // else ovs-vswitchd is about to move it
 				p.OFPortRequest = 0
 				seen.displaced = append(seen.displaced, p)
 			}
@@ -69,7 +75,7 @@ func observe(ports []ovsdb.Port, lease netip.Prefix, boot, barred string) observ
 			seen.rejected[p.Name] = "the cell takes no containers: " + barred
 			continue
 		}
-		if p.OFPort == 0 {
+		if p.OFPort == 0 || onNumber[p.OFPort] != p.Name {
 			continue
 		}
 		if other, there := seen.endpoints[p.Container]; there {
@@ -126,8 +132,6 @@ func unfit(p ovsdb.Port, lease netip.Prefix, rules egressTexts) string {
 		return fmt.Sprintf("MAC %q must be that of one station, such as %v, which follows from the address", p.MAC, flows.MACOf(p.IP))
 	case p.OFPort < 0 || p.OFPort > maxOFPort:
 		return fmt.Sprintf("OpenFlow port %d is not usable (%d to %d)", p.OFPort, lastReserved+1, maxOFPort)
-	case p.OFPort != 0 && p.OFPortRequest != 0 && p.OFPort != p.OFPortRequest:
-		return fmt.Sprintf("OpenFlow port is %d where %d was pinned: another port took the number", p.OFPort, p.OFPortRequest)
 	case p.Unread != "":
 		return p.Unread
 	}

@@ -67,7 +67,7 @@ func (a *Agent) tidy(ctx context.Context) error {
 		faults = append(faults, ignoreGone(a.db.PinOFPort(ctx, p.Name, number)))
 	}
 	for _, p := range a.seen.endpoints {
-		if p.OFPortRequest == 0 {
+		if p.OFPortRequest != p.OFPort { // another port may have been faster to take the number
 			faults = append(faults, ignoreGone(a.db.PinOFPort(ctx, p.Name, p.OFPort)))
 		}
 	}

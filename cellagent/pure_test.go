@@ -236,7 +236,7 @@ func TestObserveSortsPorts(t *testing.T) {
 		"on the tunnel":  {with(func(p *ovsdb.Port) { p.OFPort = 1 }), "-"},
 		"on weftdeny":    {with(func(p *ovsdb.Port) { p.OFPort, p.OFPortRequest = 2, 2 }), "-"},
 		"first of all":   {with(func(p *ovsdb.Port) { p.OFPort = 3 }), ""},
-		"number taken":   {with(func(p *ovsdb.Port) { p.OFPortRequest = 6 }), "6 was pinned"},
+		"number taken":   {with(func(p *ovsdb.Port) { p.OFPortRequest = 6 }), ""}, // and 5 is pinned
 		"no device":      {with(func(p *ovsdb.Port) { p.OFPort, p.IfaceError = -1, "no such device" }), "no such device"},
 		"reserved":       {with(func(p *ovsdb.Port) { p.OFPort = 0xfffe }), "65534"},
 		"foreign subnet": {with(func(p *ovsdb.Port) { p.IP = netip.MustParseAddr("10.255.2.2") }), "outside the cell's lease"},
@@ -317,6 +317,24 @@ func TestReservedPortsAreLeft(t *testing.T) {
 	seen = observe([]ovsdb.Port{on("c2", 2, 3), on("c7", 7, 7)}, netip.MustParsePrefix("10.255.1.0/24"), "now", "")
 	if len(seen.displaced) != 0 || seen.highest != 7 || len(seen.endpoints) != 1 {
 		t.Errorf("on 2 and asked to go to 3: %+v", seen)
+	}
+	seen = observe([]ovsdb.Port{on("c2", 2, 3), on("c3", 3, 0)}, netip.MustParsePrefix("10.255.1.0/24"), "now", "")
+	if len(seen.displaced) != 1 || seen.highest != 3 {
+		t.Errorf("on 2 and asked to go to 3, where another is: %+v", seen)
+	}
+}
+
+// TestNumberHasOneHolder: while ovs-vswitchd rewrites them, two ports may seem to
+// have one OpenFlow number. Neither is refused for it: the other one waits.
+func TestNumberHasOneHolder(t *testing.T) {
+	port := func(last byte, ready bool) ovsdb.Port {
+		ip := netip.AddrFrom4([4]byte{10, 255, 1, last})
+		name := fmt.Sprint("c", last)
+		return ovsdb.Port{Name: name, Container: name, IP: ip, MAC: flows.MACOf(ip).String(), OFPort: 7, Ready: ready}
+	}
+	seen := observe([]ovsdb.Port{port(2, false), port(3, true), port(4, false)}, netip.MustParsePrefix("10.255.1.0/24"), "now", "")
+	if _, holds := seen.endpoints["c3"]; !holds || len(seen.endpoints)+len(seen.rejected)+len(seen.displaced) != 1 {
+		t.Errorf("three on one number: %+v", seen)
 	}
 }
 
