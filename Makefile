@@ -9,7 +9,7 @@ PACKAGES := openvswitch-switch qemu-system-x86 busybox-static cpio kmod iproute2
 
 # make must not run two of these at once: the lab needs the machine to itself.
 .NOTPARALLEL:
-.PHONY: help deps build test check unit e2e demo sandbox bench bench-datapath bench-api golden fuzz clean
+.PHONY: help deps build test check unit e2e chaos demo sandbox bench bench-datapath bench-api golden fuzz clean
 .DEFAULT_GOAL := help
 
 help: ## explain every target
@@ -32,6 +32,10 @@ unit: build ## run the tests that need no lab: unit, scenario, property, real ov
 
 e2e: build ## run the end-to-end tests: three cells with real datapaths, in the lab
 	bin/weft-testbed e2e
+
+CHAOSTIME ?= 10m
+chaos: build ## containers come and go for CHAOSTIME (10m) while agent, ovsdb-server and ovs-vswitchd are killed
+	go test -count=1 -v -timeout 0 ./testbed/crash -run '^TestStorm$$' -storm $(CHAOSTIME)
 
 check: deps ## static checks: gofmt, vet, staticcheck, go.mod, generated files, direction of imports
 	@unformatted=$$(gofmt -l api cellagent cni controller flows ovsdb settings testbed); \

@@ -105,7 +105,7 @@ func (f fault) duringADD(t *testing.T, x *mortal, step string, neighbour *solo.C
 		if err := x.Check(); err != nil {
 			t.Errorf("%s: ADD succeeded, and CHECK says %v", what, err)
 		}
-		if id, err := x.Dial(neighbour); err != nil || id != neighbour.ID {
+		if id, err := x.Dial(neighbour, solo.Patient); err != nil || id != neighbour.ID {
 			t.Errorf("%s: ADD succeeded, and %s answers as %q, %v", what, neighbour.ID, id, err)
 		}
 	}
@@ -142,7 +142,7 @@ func TestDiskFull(t *testing.T) {
 	} else {
 		explained(t, "disk full", err)
 	}
-	if id, err := running.Dial(neighbour); err != nil || id != neighbour.ID {
+	if id, err := running.Dial(neighbour, solo.Patient); err != nil || id != neighbour.ID {
 		t.Errorf("what runs: %q, %v", id, err)
 	}
 	if err := running.Del(); err != nil {

@@ -31,7 +31,7 @@ func works(t *testing.T, c *solo.Cell, neighbour *solo.Container) {
 	defer x.End()
 	c.Must(x.Add())
 	c.Must(x.Check())
-	if id, err := x.Dial(neighbour); err != nil || id != neighbour.ID {
+	if id, err := x.Dial(neighbour, solo.Patient); err != nil || id != neighbour.ID {
 		t.Errorf("%s answers as %q, %v", neighbour.ID, id, err)
 	}
 	c.Must(x.Del())

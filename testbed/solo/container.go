@@ -47,9 +47,7 @@ func (x *Container) End() {
 	}
 	space := x.NS
 	x.NS = nil
-	if x.service != nil {
-		x.service.Close()
-	}
+	x.Unserve()
 	space.Close() // an open one cannot be unmounted
 	if err := testutils.UnmountNS(space); err != nil {
 		x.Errorf("namespace of %s: %v", x.ID, err)

@@ -19,8 +19,12 @@ import (
 // files.
 type Traces map[string]int
 
-// counted is what of nftables changes with each packet.
-var counted = regexp.MustCompile(`packets \d+ bytes \d+|expires [0-9smhd]+`)
+// What of nftables packets change: counters, and sets that remember senders for a
+// while.
+var (
+	counted    = regexp.MustCompile(`packets \d+ bytes \d+`)
+	remembered = regexp.MustCompile(`(?s)(flags [a-z,]*dynamic[a-z,]*\n[^}]*?)elements = \{.*?\}`)
+)
 
 // Traces lists what is there now.
 func (c *Cell) Traces() Traces {
@@ -42,10 +46,8 @@ func (c *Cell) Traces() Traces {
 	for _, flow := range c.flows() {
 		found["flow "+flow]++
 	}
-	rules, err := exec.Command("nft", "list", "ruleset").Output()
-	c.Must(err)
-	for line := range strings.Lines(string(rules)) {
-		found["nftables "+counted.ReplaceAllString(strings.TrimSpace(line), "")]++
+	for _, line := range c.rules() {
+		found["nftables "+line]++
 	}
 	c.files(found)
 	return found
@@ -72,6 +74,20 @@ func (c *Cell) files(found Traces) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		c.Fatal(err)
 	}
+}
+
+// rules are the lines of nftables' tables.
+func (c *Cell) rules() (lines []string) {
+	c.Helper()
+	all, err := exec.Command("nft", "list", "ruleset").Output()
+	c.Must(err)
+	all = remembered.ReplaceAll(counted.ReplaceAll(all, nil), []byte("$1"))
+	for line := range strings.Lines(string(all)) {
+		if line = strings.TrimSpace(line); line != "" {
+			lines = append(lines, line)
+		}
+	}
+	return lines
 }
 
 // flows are those of the bridge, without what is counted.

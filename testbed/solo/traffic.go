@@ -14,8 +14,11 @@ import (
 // Port is the TCP port of every service.
 const Port = 8080
 
-// dialPatience is longer than a denied connection takes to be refused.
-const dialPatience = 5 * time.Second
+// For how long Dial tries, in which a connection that is allowed is made.
+const (
+	Patient   = 5 * time.Second
+	Impatient = 500 * time.Millisecond // less than TCP waits before it tries again
+)
 
 // Allow lets an app connect to another's services; the switch knows it then.
 func (c *Cell) Allow(source, destination string) {
@@ -56,18 +59,26 @@ func (x *Container) Serve() error {
 	return nil
 }
 
+// Unserve ends what Serve began.
+func (x *Container) Unserve() {
+	if x.service != nil {
+		x.service.Close()
+		x.service = nil
+	}
+}
+
 // Dial asks a container's service who it is.
-func (x *Container) Dial(to *Container) (id string, err error) {
+func (x *Container) Dial(to *Container, patience time.Duration) (id string, err error) {
 	var conn net.Conn
 	err = x.NS.Do(func(ns.NetNS) (err error) {
-		conn, err = net.DialTimeout("tcp4", fmt.Sprintf("%s:%d", to.ip, Port), dialPatience)
+		conn, err = net.DialTimeout("tcp4", fmt.Sprintf("%s:%d", to.ip, Port), patience)
 		return err
 	})
 	if err != nil {
 		return "", err
 	}
 	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(dialPatience)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
 		return "", err
 	}
 	answer, err := io.ReadAll(conn)
