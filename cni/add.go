@@ -28,13 +28,14 @@ type adding struct {
 	portLeft  bool // the port could not be taken out of the database
 }
 
-// steps adds the port before the container's end is configured: switch and
-// agent have something to do meanwhile.
+// steps add the port once nothing more changes in the veth's state: for each
+// change ovs-vswitchd looks at all of its ports again. The container's end gets
+// its address while switch and agent do their part.
 func (a *adding) steps() []step {
 	return []step{
 		{"reserving an address", a.reserve, a.release},
 		{"creating the veth", a.create, a.delete},
-		{"configuring the host's end", func(context.Context) error { return configureHost(a.Attachment) }, nil},
+		{"bringing its ends up", a.bringUp, nil},
 		{"adding the port", a.addPort, a.deletePort},
 		{"configuring the container's end", a.configure, nil},
 		{"waiting for the cell agent", a.waitReady, nil},
@@ -44,7 +45,7 @@ func (a *adding) steps() []step {
 func (a *adding) reserve(context.Context) error {
 	ip, err := a.addresses.reserve(a.lease, a.Attachment)
 	if err == nil {
-		a.Attachment = a.At(ip)
+		a.Attachment = a.At(a.lease.Subnet, ip)
 	}
 	return err
 }
@@ -60,7 +61,13 @@ func (a *adding) release(context.Context) error {
 func (a *adding) create(context.Context) error { return createVeth(a.Attachment) }
 func (a *adding) delete(context.Context) error { return deleteVeth(a.HostName) }
 func (a *adding) configure(context.Context) error {
-	return configureContainer(a.Attachment, a.checksums)
+	return configureContainer(a.Attachment)
+}
+func (a *adding) bringUp(context.Context) error {
+	if err := bringUpHost(a.Attachment); err != nil {
+		return err
+	}
+	return bringUpContainer(a.Attachment, a.checksums)
 }
 
 func (a *adding) addPort(ctx context.Context) error {

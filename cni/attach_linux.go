@@ -60,9 +60,9 @@ func deleteVeth(hostName string) error {
 	return nil
 }
 
-// configureHost brings the host end up. The host speaks no IPv6 on it, so that
+// bringUpHost brings the host end up. The host speaks no IPv6 on it, so that
 // nothing enters the bridge but what the container sends.
-func configureHost(a Attachment) error {
+func bringUpHost(a Attachment) error {
 	if err := disableIPv6(a.HostName); err != nil {
 		return err
 	}
@@ -76,9 +76,9 @@ func configureHost(a Attachment) error {
 	return nil
 }
 
-// configureContainer gives the container's end its address and routes.
-func configureContainer(a Attachment, checksums checksums) error {
-	err := ns.WithNetNSPath(a.NetNS, func(ns.NetNS) error {
+// bringUpContainer brings the container's end up.
+func bringUpContainer(a Attachment, checksums checksums) error {
+	return inside(a, func() error {
 		// Before it is up: the kernel would send IPv6 at once.
 		if err := disableIPv6(a.IfName); err != nil {
 			return err
@@ -90,11 +90,22 @@ func configureContainer(a Attachment, checksums checksums) error {
 		if err != nil {
 			return err
 		}
-		if err := netlink.AddrAdd(link, &netlink.Addr{IPNet: hostNet(a.IP), Scope: int(netlink.SCOPE_UNIVERSE)}); err != nil {
-			return fmt.Errorf("address %s: %w", a.IP, err)
-		}
 		if err := netlink.LinkSetUp(link); err != nil {
 			return fmt.Errorf("bringing it up: %w", err)
+		}
+		return nil
+	})
+}
+
+// configureContainer gives the container's end its address and routes.
+func configureContainer(a Attachment) error {
+	return inside(a, func() error {
+		link, err := netlink.LinkByName(a.IfName)
+		if err != nil {
+			return err
+		}
+		if err := netlink.AddrAdd(link, &netlink.Addr{IPNet: hostNet(a.IP), Scope: int(netlink.SCOPE_UNIVERSE)}); err != nil {
+			return fmt.Errorf("address %s: %w", a.IP, err)
 		}
 		for _, route := range routes(link.Attrs().Index) {
 			if err := netlink.RouteAdd(&route); err != nil {
@@ -103,7 +114,11 @@ func configureContainer(a Attachment, checksums checksums) error {
 		}
 		return nil
 	})
-	if err != nil {
+}
+
+// inside calls do in the container's network namespace.
+func inside(a Attachment, do func() error) error {
+	if err := ns.WithNetNSPath(a.NetNS, func(ns.NetNS) error { return do() }); err != nil {
 		return fmt.Errorf("%q in %s: %w", a.IfName, a.NetNS, err)
 	}
 	return nil

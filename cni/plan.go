@@ -34,7 +34,8 @@ type Attachment struct {
 	Bridge    string
 	Wanted    netip.Addr // the address that the runtime asks for; the zero Addr: any
 	IP        netip.Addr
-	MAC       flows.MAC // the zero MAC: the one that follows from IP
+	MAC       flows.MAC    // the zero MAC: the one that follows from IP
+	OFPort    flows.OFPort // that is asked for; 0: any
 	Mappings  []ovsdb.PortMapping
 	Egress    flows.EgressRules // "": it may open no connection out of the overlay
 	Limits    ovsdb.Limits
@@ -72,9 +73,10 @@ func Plan(inv Invocation, conf Config, lease Lease) (Attachment, error) {
 	return a, nil
 }
 
-// At gives the attachment its address, and the MAC that follows from it unless
-// it has one.
-func (a Attachment) At(ip netip.Addr) Attachment {
+// At gives the attachment its address in the lease, the OpenFlow port that
+// follows from it, and the MAC unless it has one.
+func (a Attachment) At(lease netip.Prefix, ip netip.Addr) Attachment {
+	a.OFPort = flows.OFPortOf(lease, ip)
 	if a.IP = ip; a.MAC == (flows.MAC{}) {
 		a.MAC = flows.MACOf(ip)
 	}
@@ -86,7 +88,8 @@ func (a Attachment) port(bootID string) ovsdb.Port {
 	return ovsdb.Port{
 		Name: a.HostName, Container: a.Container, IfName: a.IfName, Network: a.Network, App: string(a.App),
 		IP: a.IP, MAC: a.MAC.String(), NetNS: a.NetNS, BootID: bootID,
-		Egress: string(a.Egress), Space: a.Space, Workload: a.Workload, Mappings: a.Mappings, Limits: a.Limits,
+		OFPortRequest: int(a.OFPort),
+		Egress:        string(a.Egress), Space: a.Space, Workload: a.Workload, Mappings: a.Mappings, Limits: a.Limits,
 	}
 }
 

@@ -248,9 +248,9 @@ func TestHostNamesAreDistinctAndBare(t *testing.T) {
 }
 
 func TestAddressFollowsIntoMACAndPort(t *testing.T) {
-	a := Attachment{Container: "c", IfName: "eth0", HostName: "c1", App: "dogs", NetNS: "/n"}.At(netip.MustParseAddr("10.255.1.5"))
+	a := Attachment{Container: "c", IfName: "eth0", HostName: "c1", App: "dogs", NetNS: "/n"}.At(netip.MustParsePrefix("10.255.1.0/24"), netip.MustParseAddr("10.255.1.5"))
 	p := a.port("boot")
-	if p.MAC != "ee:ee:0a:ff:01:05" || p.IP != a.IP || p.Container != "c" || p.App != "dogs" || p.IfName != "eth0" || p.NetNS != "/n" || p.BootID != "boot" {
+	if p.MAC != "ee:ee:0a:ff:01:05" || p.IP != a.IP || p.Container != "c" || p.App != "dogs" || p.IfName != "eth0" || p.NetNS != "/n" || p.BootID != "boot" || p.OFPortRequest != 105 {
 		t.Errorf("port is %+v", p)
 	}
 }

@@ -1,10 +1,10 @@
 package flows
 
 import (
+	"encoding/binary"
 	"fmt"
 	"net/netip"
 	"strconv"
-	"strings"
 )
 
 // CellID names a cell (a host that runs containers). It is the common name of
@@ -162,6 +162,22 @@ var (
 // The agent pins it with ofport_request and refuses any other.
 const TunnelOFPort OFPort = 1
 
+// firstOFPort is that of a lease's network address, which nobody has.
+const firstOFPort = 100
+
+// OFPortOf derives a container's OpenFlow port from its place in the cell's
+// lease, so that people know one from the other: 10.255.1.7 of 10.255.1.0/24 is
+// on port 107. It is 0, any port, for the last addresses of a /16 and most of a
+// larger lease.
+func OFPortOf(lease netip.Prefix, ip netip.Addr) OFPort {
+	first, own := lease.Masked().Addr().As4(), ip.As4()
+	place := binary.BigEndian.Uint32(own[:]) - binary.BigEndian.Uint32(first[:])
+	if place > uint32(maxOFPort)-firstOFPort {
+		return 0
+	}
+	return OFPort(firstOFPort + place)
+}
+
 // DenyOFPort is the OpenFlow port of the internal port by which denied packets
 // leave the bridge, to be answered and logged by the host, and by which the
 // answers come back. The agent pins it as it does the tunnel's.
@@ -204,15 +220,22 @@ func (m MAC) halves() (high, low uint32) {
 
 // ParseMAC is the inverse of String; the case of letters does not matter.
 func ParseMAC(text string) (mac MAC, err error) {
-	words := strings.Split(text, ":")
-	for i, word := range words {
-		b, err := strconv.ParseUint(word, 16, 8)
-		if err != nil || len(word) != 2 || len(words) != len(mac) {
-			return MAC{}, fmt.Errorf("MAC %.60q: must be six bytes such as ee:ee:0a:ff:01:02", text)
+	for i := range mac {
+		at := 3 * i // two digits, and a colon before all but the first
+		if len(text) != 3*len(mac)-1 || i > 0 && text[at-1] != ':' {
+			return MAC{}, notMAC(text)
+		}
+		b, err := strconv.ParseUint(text[at:at+2], 16, 8)
+		if err != nil {
+			return MAC{}, notMAC(text)
 		}
 		mac[i] = byte(b)
 	}
 	return mac, nil
+}
+
+func notMAC(text string) error {
+	return fmt.Errorf("MAC %.60q: must be six bytes such as ee:ee:0a:ff:01:02", text)
 }
 
 // MACOf derives the MAC of an overlay address: ee:ee: and its four bytes. It is
