@@ -58,6 +58,7 @@ type Agent struct {
 	fallback desired // from that file; of use only to a switch that lost its flows
 	ports    []ovsdb.Port
 	seen     observation
+	seenOf   source
 	observed bool // seen is of this run, not the zero value
 	linked   bool // the OpenFlow connection stands
 	looked   bool // since then, whether the last good table is of use
@@ -195,13 +196,13 @@ func (a *Agent) advance(ctx context.Context) {
 	if !ready {
 		return // the database is away, and ovs-vswitchd answers nobody, or the bridge is not ours
 	}
-	a.fault("ports", a.tidy(ctx))
-	a.ensureHost()
-	a.examine()
 	if a.toOpen && a.mtu != 0 {
 		a.open()
 	}
 	a.report()
+	a.fault("ports", a.tidy(ctx)) // while the controller thinks
+	a.ensureHost()
+	a.examine()
 	a.publish()
 	if a.linked {
 		a.install(ctx)

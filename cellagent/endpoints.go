@@ -30,27 +30,18 @@ type observation struct {
 	highest   int                   // OpenFlow port number seen or reserved
 }
 
-// observe sorts the ports that carry our owner key. It is pure. While new
+// observe sorts the ports that carry our owner key, which come by name. It is pure. While new
 // containers are barred only those that are ready are let in. Of two ports that
 // claim one container, address or port of the host, the one that is already ready
 // keeps it, so that nobody takes over an identity in use. In no list is a port
-// that has no OpenFlow number yet, or one that another still seems to have:
-// ovs-vswitchd is about to say which.
+// that has and asks for no OpenFlow number, or for one that another has:
+// ovs-vswitchd is about to say which it gets.
 func observe(ports []ovsdb.Port, lease netip.Prefix, boot, barred string) observation {
 	seen := observation{endpoints: map[string]ovsdb.Port{}, rejected: map[string]string{}, highest: lastReserved}
-	ports = slices.Clone(ports)
-	slices.SortFunc(ports, func(a, b ovsdb.Port) int {
-		if a.Ready != b.Ready {
-			if a.Ready {
-				return -1
-			}
-			return 1
-		}
-		return cmp.Compare(a.Name, b.Name)
-	})
-	onNumber := make(map[int]string, len(ports)) // the first port by name
+	ports = readyFirst(ports)
+	onNumber := make(map[int]string, len(ports)) // the first of them
 	for _, p := range slices.Backward(ports) {
-		onNumber[p.OFPort] = p.Name
+		onNumber[numberOf(p)] = p.Name
 	}
 	rules := egressTexts{}
 	taken := claims{addresses: map[netip.Addr]string{}, hostPorts: map[hostPort]string{}}
@@ -59,7 +50,7 @@ func observe(ports []ovsdb.Port, lease netip.Prefix, boot, barred string) observ
 			seen.stale = append(seen.stale, p.Name)
 			continue
 		}
-		seen.highest = max(seen.highest, p.OFPort)
+		seen.highest = max(seen.highest, numberOf(p))
 		if 0 < p.OFPort && p.OFPort <= lastReserved {
 			if p.OFPortRequest <= lastReserved || onNumber[p.OFPortRequest] != "" { // else ovs-vswitchd is about to move it
 				p.OFPortRequest = 0
@@ -75,7 +66,7 @@ func observe(ports []ovsdb.Port, lease netip.Prefix, boot, barred string) observ
 			seen.rejected[p.Name] = "the cell takes no containers: " + barred
 			continue
 		}
-		if p.OFPort == 0 || onNumber[p.OFPort] != p.Name {
+		if p.OFPort = numberOf(p); p.OFPort == 0 || onNumber[p.OFPort] != p.Name {
 			continue
 		}
 		if other, there := seen.endpoints[p.Container]; there {
@@ -89,6 +80,28 @@ func observe(ports []ovsdb.Port, lease netip.Prefix, boot, barred string) observ
 		seen.endpoints[p.Container] = p
 	}
 	return seen
+}
+
+// readyFirst keeps the order otherwise.
+func readyFirst(ports []ovsdb.Port) []ovsdb.Port {
+	sorted := make([]ovsdb.Port, 0, len(ports))
+	for _, ready := range []bool{true, false} {
+		for i := range ports {
+			if ports[i].Ready == ready {
+				sorted = append(sorted, ports[i])
+			}
+		}
+	}
+	return sorted
+}
+
+// numberOf is the OpenFlow port that p has or will have. Flows may be there
+// before ovs-vswitchd has made it.
+func numberOf(p ovsdb.Port) int {
+	if p.OFPort == 0 && p.OFPortRequest > lastReserved && p.OFPortRequest <= maxOFPort {
+		return p.OFPortRequest
+	}
+	return p.OFPort
 }
 
 // claims are what one container has to itself, with its id.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -14,6 +15,15 @@ import (
 
 // databaseTimeout bounds what the agent writes to OVSDB in one pass.
 const databaseTimeout = 5 * time.Second
+
+// source is what an observation was made of: of two that are equal the
+// observations are.
+type source struct {
+	n      int
+	first  *ovsdb.Port // of n, of a list that nobody writes
+	lease  netip.Prefix
+	barred string
+}
 
 // observe reads the container ports and finds the fragments that what it saw
 // concerns. It fails unless the bridge is there and ours: a bridge of our name
@@ -29,8 +39,15 @@ func (a *Agent) observe() error {
 	if err != nil {
 		return err
 	}
-	a.ports = ports
-	a.seen = observe(ports, a.lease.subnet, a.cfg.BootID, a.barred())
+	now := source{n: len(ports), lease: a.lease.subnet, barred: a.barred()}
+	if now.n > 0 {
+		now.first = &ports[0]
+	}
+	if now == a.seenOf {
+		return nil // one transaction comes as many changes
+	}
+	a.ports, a.seenOf = ports, now
+	a.seen = observe(ports, a.lease.subnet, a.cfg.BootID, now.barred)
 	for key, f := range a.held {
 		if !a.admits(f) {
 			a.dirty[key] = true
@@ -118,7 +135,7 @@ func (a *Agent) confirm(ctx context.Context) error {
 				if reason != "" {
 					fail(p, reason)
 				}
-			} else if (!p.Ready || p.Error != "") && a.mapped(p) {
+			} else if (!p.Ready || p.Error != "") && p.OFPort != 0 && a.mapped(p) {
 				faults = append(faults, ignoreGone(a.db.MarkReady(ctx, p.Name)))
 			}
 			continue

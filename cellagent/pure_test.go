@@ -232,6 +232,8 @@ func TestObserveSortsPorts(t *testing.T) {
 		"good":           {good, ""},
 		"pinned":         {with(func(p *ovsdb.Port) { p.OFPortRequest = 5 }), ""},
 		"no number yet":  {with(func(p *ovsdb.Port) { p.OFPort = 0 }), "-"},
+		"asked for one":  {with(func(p *ovsdb.Port) { p.OFPort, p.OFPortRequest = 0, 105 }), ""},
+		"for the deny's": {with(func(p *ovsdb.Port) { p.OFPort, p.OFPortRequest = 0, 2 }), "-"},
 		"earlier boot":   {with(func(p *ovsdb.Port) { p.BootID = "then" }), "-"},
 		"on the tunnel":  {with(func(p *ovsdb.Port) { p.OFPort = 1 }), "-"},
 		"on weftdeny":    {with(func(p *ovsdb.Port) { p.OFPort, p.OFPortRequest = 2, 2 }), "-"},

@@ -32,6 +32,8 @@ type Client struct {
 	stop     context.CancelFunc
 	stopped  sync.WaitGroup
 
+	ports ports
+
 	mu      sync.Mutex
 	session client.Client // nil while disconnected
 	changed chan struct{} // closed and replaced at every change

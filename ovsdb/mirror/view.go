@@ -2,8 +2,6 @@ package mirror
 
 import (
 	"fmt"
-	"slices"
-	"strings"
 
 	"github.com/ovn-kubernetes/libovsdb/cache"
 
@@ -65,36 +63,6 @@ func (v view) ours(bridge string) (*row.Bridge, error) {
 		return nil, fmt.Errorf("%w: bridge %q has no external_ids:%s", ovsdb.ErrForeignBridge, bridge, ovsdb.KeyOwner)
 	}
 	return b, nil
-}
-
-// Ports lists the container ports on the bridge that are ours, sorted by name.
-func (c *Client) Ports(bridge string) ([]ovsdb.Port, error) {
-	v, err := c.view()
-	if err != nil {
-		return nil, err
-	}
-	b := v.bridge(bridge)
-	if b == nil {
-		return nil, fmt.Errorf("%w: bridge %q", ovsdb.ErrNoBridge, bridge)
-	}
-	ports, ifaces := rows[row.Port](v, row.PortTable), rows[row.Interface](v, row.InterfaceTable)
-	qos, queues := rows[row.QoS](v, row.QoSTable), rows[row.Queue](v, row.QueueTable)
-	var out []ovsdb.Port
-	for _, uuid := range b.Ports {
-		// A row that is not there (yet) arrives with a later change.
-		if p := ports[uuid]; p != nil && len(p.Interfaces) == 1 {
-			if i := ifaces[p.Interfaces[0]]; i != nil && ovsdb.IsContainer(i) {
-				shaper := qos[row.Deref(p.QoS)]
-				var queue *row.Queue
-				if shaper != nil {
-					queue = queues[shaper.Queues[0]]
-				}
-				out = append(out, ovsdb.PortOf(i, ovsdb.LimitsOf(i, shaper, queue)))
-			}
-		}
-	}
-	slices.SortFunc(out, func(a, b ovsdb.Port) int { return strings.Compare(a.Name, b.Name) })
-	return out, nil
 }
 
 // Status reads the copy; it does no I/O.
