@@ -1,74 +1,123 @@
 package bench
 
 import (
-	"encoding/json"
+	"bytes"
 	"fmt"
+	"os"
+	"os/exec"
+	"regexp"
+	"strconv"
 	"testing"
+	"time"
 
-	"github.com/containernetworking/cni/libcni"
-	"github.com/containernetworking/plugins/pkg/ns"
-	"github.com/containernetworking/plugins/pkg/testutils"
+	"github.com/weft-sdn/weft/testbed/solo"
 )
 
 // BenchmarkCNI attaches a container with ADD and detaches it with DEL, as a
 // runtime does: libcni starts weft-cni, which returns when the agent has the
 // switch's word for the container's flows.
 func BenchmarkCNI(b *testing.B) {
-	c := startCell(b)
-	var add, del samples
-	for i := 0; b.Loop(); i++ {
-		namespace := c.namespace()
-		conf := runtimeConf(fmt.Sprintf("container-%d", i), namespace)
-		add.time(func() { c.add(conf, "cats") })
-		del.time(func() { c.must(c.cni().DelNetworkList(b.Context(), c.network("cats"), conf)) })
-		c.end(namespace)
+	for _, datapath := range []struct {
+		name  string
+		start func(testing.TB) *solo.Cell
+	}{{"dummy", solo.StartDummy}, {"userspace", solo.Start}} {
+		b.Run("datapath="+datapath.name, func(b *testing.B) {
+			c := datapath.start(b)
+			var add, del samples
+			for i := 0; b.Loop(); i++ {
+				x := c.Container(fmt.Sprintf("container-%d", i), "cats")
+				add.time(func() { c.Must(x.Add()) })
+				del.time(func() { c.Must(x.Del()) })
+				x.End()
+			}
+			add.report(b, "add", 50, 99)
+			del.report(b, "del", 50, 99)
+		})
 	}
-	add.report(b, "add", 50, 99)
-	del.report(b, "del", 50, 99)
 }
 
-// start runs a container of an app until the benchmark ends.
-func (c *cell) start(id, app string) {
-	c.b.Helper()
-	namespace := c.namespace()
-	c.b.Cleanup(func() { c.end(namespace) })
-	c.add(runtimeConf(id, namespace), app)
+// BenchmarkCNIAgainstBridge does the same by turns with the standard plugins
+// bridge and host-local, on a cell where so many containers run of each kind.
+func BenchmarkCNIAgainstBridge(b *testing.B) {
+	for _, n := range []int{0, 50, 250} {
+		b.Run(fmt.Sprintf("containers=%d", n), func(b *testing.B) {
+			c := solo.StartDummy(b)
+			standard := newStandard(b)
+			for i := range n {
+				id := fmt.Sprintf("running-%d", i)
+				c.Must(c.Container(id, "cats").Add())
+				c.Must(standard.add(c.Container(id+"-standard", "")))
+			}
+			var add, del, standardAdd, standardDel samples
+			for i := -warmUp; i < 0 || b.Loop(); i++ {
+				if i == 0 {
+					add, del, standardAdd, standardDel = nil, nil, nil, nil
+				}
+				x, y := c.Container(fmt.Sprintf("ours-%d", i), "cats"), c.Container(fmt.Sprintf("theirs-%d", i), "")
+				ours := func() {
+					add.time(func() { c.Must(x.Add()) })
+					del.time(func() { c.Must(x.Del()) })
+				}
+				theirs := func() {
+					standardAdd.time(func() { c.Must(standard.add(y)) })
+					standardDel.time(func() { c.Must(standard.del(y)) })
+				}
+				if i%2 == 0 {
+					ours, theirs = theirs, ours
+				}
+				ours()
+				theirs()
+				x.End()
+				y.End()
+			}
+			add.report(b, "add", 50, 99)
+			del.report(b, "del", 50, 99)
+			standardAdd.report(b, "standard-add", 50, 99)
+			standardDel.report(b, "standard-del", 50, 99)
+		})
+	}
 }
 
-func (c *cell) add(conf *libcni.RuntimeConf, app string) {
-	c.b.Helper()
-	_, err := c.cni().AddNetworkList(c.b.Context(), c.network(app), conf)
-	c.must(err)
+// warmUp is how many ADDs do not count: files are read for the first time.
+const warmUp = 5
+
+// BenchmarkCNIProcess reports the size of weft-cni, and how much memory an ADD
+// has taken by the time that it waits for the agent.
+func BenchmarkCNIProcess(b *testing.B) {
+	c := solo.StartDummy(b)
+	c.KillAgent()
+	info, err := os.Stat(solo.Programs() + "/weft-cni")
+	c.Must(err)
+	var peak float64
+	for i := 0; b.Loop(); i++ {
+		x := c.Container(fmt.Sprintf("container-%d", i), "cats")
+		x.Keys["readyTimeout"] = "1s"
+		cmd := exec.Command(solo.Programs() + "/weft-cni")
+		cmd.Env = append(os.Environ(), "CNI_COMMAND=ADD", "CNI_CONTAINERID="+x.ID, "CNI_IFNAME=eth0", "CNI_NETNS="+x.NS.Path(), "CNI_PATH="+solo.Programs())
+		cmd.Stdin = bytes.NewReader(x.Stdin())
+		c.Must(cmd.Start())
+		time.Sleep(500 * time.Millisecond) // it waits for an agent that does not run
+		peak = max(peak, residentPeak(b, cmd.Process.Pid))
+		if err := cmd.Wait(); err == nil {
+			b.Fatal("ADD succeeded without an agent")
+		}
+		x.End()
+	}
+	b.ReportMetric(float64(info.Size())/1e6, "binary-MB")
+	b.ReportMetric(peak, "rss-MB")
 }
 
-func (c *cell) namespace() ns.NetNS {
-	c.b.Helper()
-	namespace, err := testutils.NewNS()
-	c.must(err)
-	return namespace
-}
-
-func (c *cell) end(namespace ns.NetNS) {
-	c.b.Helper()
-	c.must(namespace.Close()) // an open one cannot be unmounted
-	c.must(testutils.UnmountNS(namespace))
-}
-
-func (c *cell) cni() *libcni.CNIConfig {
-	return libcni.NewCNIConfigWithCacheDir([]string{plugins}, c.path("cni-cache"), nil)
-}
-
-func (c *cell) network(app string) *libcni.NetworkConfigList {
-	c.b.Helper()
-	text, err := json.Marshal(map[string]any{"cniVersion": "1.0.0", "name": "weft", "plugins": []any{map[string]any{
-		"type": "weft-cni", "ovsdb": c.sw.DB(), "app": app, "subnetFile": c.path("subnet.json"), "dataDir": c.path("addresses"),
-	}}})
-	c.must(err)
-	list, err := libcni.ConfListFromBytes(text)
-	c.must(err)
-	return list
-}
-
-func runtimeConf(id string, namespace ns.NetNS) *libcni.RuntimeConf {
-	return &libcni.RuntimeConf{ContainerID: id, NetNS: namespace.Path(), IfName: "eth0"}
+// residentPeak is VmHWM of a process (proc(5)), in MB.
+func residentPeak(b *testing.B, pid int) float64 {
+	b.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		b.Fatal(err)
+	}
+	found := regexp.MustCompile(`VmHWM:\s+(\d+) kB`).FindSubmatch(status)
+	if found == nil {
+		b.Fatalf("no VmHWM: is process %d still there?\n%s", pid, status)
+	}
+	kib, _ := strconv.ParseFloat(string(found[1]), 64)
+	return kib * 1024 / 1e6
 }

@@ -71,6 +71,9 @@ func after(step string) {
 			panic(err)
 		}
 		for !exists(filepath.Join(folder, "goes on")) {
+			if !exists(folder) {
+				die() // the test has failed
+			}
 			time.Sleep(time.Millisecond)
 		}
 	}

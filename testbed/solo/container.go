@@ -13,8 +13,11 @@ import (
 	"github.com/containernetworking/plugins/pkg/testutils"
 )
 
-// network is the name of the network configuration.
-const network = "weft"
+// Of the network configuration.
+const (
+	network = "weft"
+	version = "1.1.0"
+)
 
 // Container is a network namespace that a runtime would have made, and how it
 // has weft-cni called. It is for one goroutine.
@@ -112,14 +115,27 @@ func (x *Container) conf() *libcni.RuntimeConf {
 
 // list is the network configuration as a runtime loads it from a file.
 func (x *Container) list() *libcni.NetworkConfigList {
+	text, err := json.Marshal(map[string]any{"cniVersion": version, "name": network, "plugins": []any{x.keys()}})
+	x.Must(err)
+	list, err := libcni.ConfListFromBytes(text)
+	x.Must(err)
+	return list
+}
+
+// Stdin is what a runtime that is not libcni hands to weft-cni.
+func (x *Container) Stdin() []byte {
+	keys := x.keys()
+	keys["cniVersion"], keys["name"] = version, network
+	text, err := json.Marshal(keys)
+	x.Must(err)
+	return text
+}
+
+func (x *Container) keys() map[string]any {
 	keys := map[string]any{
 		"type": "weft-cni", "ovsdb": x.Switch.DB(), "bridge": Bridge,
 		"subnetFile": x.Path("subnet.json"), "dataDir": x.Path("addresses"),
 	}
 	maps.Copy(keys, x.Keys)
-	text, err := json.Marshal(map[string]any{"cniVersion": "1.1.0", "name": network, "plugins": []any{keys}})
-	x.Must(err)
-	list, err := libcni.ConfListFromBytes(text)
-	x.Must(err)
-	return list
+	return keys
 }
