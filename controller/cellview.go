@@ -10,7 +10,7 @@ import (
 )
 
 // CellState is what flows.Compile needs to make the cell's table from scratch.
-// False if the cell has no lease.
+// False if the cell has no lease in force.
 func (s *State) CellState(id flows.CellID) (flows.CellState, bool) {
 	c := s.cells[id]
 	if c == nil {
@@ -21,7 +21,7 @@ func (s *State) CellState(id flows.CellID) (flows.CellState, bool) {
 		view.Local = append(view.Local, ep.Endpoint)
 	}
 	for other, oc := range s.cells {
-		if other != id {
+		if other != id && !oc.returning {
 			view.Remote = append(view.Remote, oc.peer)
 		}
 	}
@@ -44,7 +44,7 @@ func (s *State) own(c *cell) flows.CellState {
 }
 
 // Fragments lists the fragments of the cell's table by key, nil if the cell
-// has no lease. They are shared with other cells: never change them.
+// has no lease in force. They are shared with other cells: never change them.
 func (s *State) Fragments(id flows.CellID) []*flows.Fragment {
 	c := s.cells[id]
 	if c == nil {
@@ -55,7 +55,7 @@ func (s *State) Fragments(id flows.CellID) []*flows.Fragment {
 		list = append(list, f)
 	}
 	for other, oc := range s.cells {
-		if other != id {
+		if other != id && !oc.returning {
 			list = append(list, oc.asPeer)
 		}
 	}
@@ -69,13 +69,16 @@ func (s *State) Hash(id flows.CellID) flows.Hash {
 	if c == nil {
 		return flows.Hash{}
 	}
+	if c.returning { // nobody's peer yet
+		return s.peers.Xor(c.hash)
+	}
 	return s.peers.Xor(c.asPeer.Hash).Xor(c.hash)
 }
 
 // Revision is that of the last change that Step was given.
 func (s *State) Revision() api.Revision { return s.revision }
 
-// Peer returns the cell's lease. False if it has none.
+// Peer returns the cell's lease. False if it has none in force.
 func (s *State) Peer(id flows.CellID) (flows.Peer, bool) {
 	c := s.cells[id]
 	if c == nil {

@@ -33,12 +33,14 @@ type Controller struct {
 	draining bool         // owned by loop: no new streams
 	loaded   api.Revision // what the database had when we started
 	requests chan func(*State)
-	logged   chan struct{} // a token: the log may have grown
-	unnamed  chan struct{} // a token: an app may lack a group id
 	stopped  chan struct{} // closed when Run returns
 	revision atomic.Uint64 // state's, for those outside the loop
 	reached  signal        // revision has grown
 	acked    signal        // a debt was paid or a stream has ended
+
+	// Tokens.
+	logged  chan struct{} // the log may have grown
+	unnamed chan struct{} // an app may lack a group id
 
 	mu    sync.Mutex // guards links, which only the loop adds to
 	links map[flows.CellID]*link
@@ -59,10 +61,11 @@ func New(ctx context.Context, store Store, overlay Overlay, log *slog.Logger) (*
 		state:    NewState(overlay),
 		loaded:   snapshot.Revision,
 		requests: make(chan func(*State)),
-		logged:   make(chan struct{}, 1),
-		unnamed:  make(chan struct{}, 1),
 		stopped:  make(chan struct{}),
 		links:    map[flows.CellID]*link{},
+
+		logged:  make(chan struct{}, 1),
+		unnamed: make(chan struct{}, 1),
 	}
 	c.step(snapshot.Change)
 	return c, nil
@@ -154,8 +157,9 @@ func (c *Controller) step(ev Event) {
 	}
 }
 
-// meet makes links for new cells, and notes a change of policies with the
-// cells whose endpoints are not known yet: it may concern them.
+// meet makes links for new cells, ends those of cells whose lease ends, and
+// notes a change of policies with the cells whose endpoints are not known yet:
+// it may concern them.
 func (c *Controller) meet(change Change) {
 	policies := false
 	for _, ev := range change.Events {
@@ -168,6 +172,10 @@ func (c *Controller) meet(change Change) {
 				c.links[ev.Peer.Cell] = newLink(ev.Peer.Cell, change.Revision)
 			}
 			c.mu.Unlock()
+		case LeaseExpired:
+			c.unlink(ev.Cell)
+		case LeaseReleased:
+			c.unlink(ev.Cell)
 		}
 	}
 	if !policies {
@@ -264,6 +272,23 @@ func (c *Controller) link(cell flows.CellID) *link {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.links[cell]
+}
+
+// unlink ends the stream of a cell, and every wait for it.
+func (c *Controller) unlink(cell flows.CellID) {
+	c.mu.Lock()
+	l := c.links[cell]
+	delete(c.links, cell)
+	c.mu.Unlock()
+	if l == nil {
+		return
+	}
+	l.mu.Lock()
+	if l.stream != nil {
+		l.stream.end()
+	}
+	l.mu.Unlock()
+	c.acked.fire()
 }
 
 func (c *Controller) allLinks() []*link {

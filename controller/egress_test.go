@@ -62,7 +62,7 @@ func BenchmarkHelloWithRules(b *testing.B) {
 		b.Fatal(err)
 	}
 	s := NewState(testOverlay())
-	s.Step(LeaseGranted{peer(0)})
+	s.Step(LeaseGranted{Peer: peer(0)})
 	hello := func(round int) (ev EndpointsReplaced) {
 		ev.Cell = peer(0).Cell
 		for i := range 250 {

@@ -61,7 +61,31 @@ type PolicyRemoved struct {
 }
 
 // LeaseGranted makes a cell a part of the overlay, or moves its tunnel end.
-type LeaseGranted struct{ Peer flows.Peer }
+type LeaseGranted struct {
+	Peer flows.Peer
+
+	// Returning: containers may run on the cell under a table of long ago, which
+	// knows group ids as what they were then. Its own table is made, and no other
+	// cell sends to it or accepts from it before CellReturned.
+	Returning bool
+}
+
+// CellReturned says that the switch of a returning cell holds a table of now.
+type CellReturned struct{ Cell flows.CellID }
+
+// LeaseExpired takes a cell out of every table. It keeps its subnet until
+// somebody else needs that.
+type LeaseExpired struct{ Cell flows.CellID }
+
+// LeaseReleased ends a cell's lease, in force or expired. A cell that was to be
+// drained has been.
+type LeaseReleased struct{ Cell flows.CellID }
+
+// DrainBegun says that a cell is to start no more containers.
+type DrainBegun struct{ Cell flows.CellID }
+
+// DrainEnded takes that back, also of a cell that has been drained.
+type DrainEnded struct{ Cell flows.CellID }
 
 // LoggingSet says anew whose accepted connections are logged.
 type LoggingSet struct{ Logging api.Logging }
@@ -119,6 +143,12 @@ func (SecurityGroupSet) event()     {}
 func (SecurityGroupRemoved) event() {}
 func (Marks) event()                {}
 
+func (CellReturned) event()  {}
+func (LeaseExpired) event()  {}
+func (LeaseReleased) event() {}
+func (DrainBegun) event()    {}
+func (DrainEnded) event()    {}
+
 func (EndpointsReplaced) event()  {}
 func (EndpointsChanged) event()   {}
 func (SecurityGroupsRead) event() {}
@@ -135,12 +165,14 @@ type Overlay struct {
 	// dynamic security groups, instead of their own.
 	SecurityGroups bool
 
-	Quarantine time.Duration // of freed group ids when no switch knows them, from 0
+	Quarantine  time.Duration // of freed group ids when no switch knows them, from 0
+	LeaseExpiry time.Duration // of a lease that is not renewed; 0: never
 }
 
 // Dirty is what an event changed in one cell's table.
 type Dirty struct {
-	Cell    flows.CellID
-	Set     map[flows.FragmentKey]*flows.Fragment // new or changed; nil: gone
-	Refused bool                                  // the cell's refused endpoints changed
+	Cell     flows.CellID
+	Set      map[flows.FragmentKey]*flows.Fragment // new or changed; nil: gone
+	Refused  bool                                  // the cell's refused endpoints changed
+	Draining bool                                  // whether the cell is to be drained changed
 }

@@ -50,8 +50,15 @@ func (s *State) explainCell(cookie flows.Cookie, found *api.Explanation) error {
 	vtep := cookie.IP()
 	for id, c := range s.cells {
 		if c.peer.VTEP == vtep {
-			found.Cell = new(c.onWire())
+			found.Cell = new(s.cellOnWire(c))
 			found.Text = fmt.Sprintf("cell %s: its containers use %s, its tunnel end is %s", id, c.peer.Lease, vtep)
+			return nil
+		}
+	}
+	for id, peer := range s.expired {
+		if peer.VTEP == vtep {
+			found.Cell = new(expiredOnWire(peer))
+			found.Text = fmt.Sprintf("cell %s, whose lease of %s has expired; a flow that still has it waits for its cell to apply that", id, peer.Lease)
 			return nil
 		}
 	}

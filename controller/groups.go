@@ -110,7 +110,9 @@ func (s *State) Unused() []flows.GroupID {
 
 // Releasable lists at most most group ids whose quarantine may end at now:
 // every switch has held a table of held or later, which does not know them, for
-// long enough. Ids that are needed again are not among them.
+// long enough. A cell whose lease has ended may know them still, so every switch
+// must have stopped accepting from it, too. Ids that are needed again are not
+// among them.
 func (s *State) Releasable(held api.Revision, now time.Time, most int) []Freed {
 	var list []Freed
 	for group, q := range s.freed {
@@ -118,7 +120,7 @@ func (s *State) Releasable(held api.Revision, now time.Time, most int) []Freed {
 			break
 		}
 		wanted := len(s.naming[group]) > 0 || len(s.hosts[s.apps[group]]) > 0
-		if !wanted && held >= q.freed && now.Sub(q.at) >= s.overlay.Quarantine {
+		if !wanted && held >= max(q.freed, s.left) && now.Sub(q.at) >= s.overlay.Quarantine {
 			list = append(list, Freed{Group: group, Revision: q.freed})
 		}
 	}

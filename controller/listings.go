@@ -95,23 +95,6 @@ func endpointOnWire(cell flows.CellID, ep endpoint) api.Endpoint {
 	return listed
 }
 
-// Cells lists the cells that have a lease, by id, without what only their
-// streams know.
-func (s *State) Cells() []api.Cell {
-	list := make([]api.Cell, 0, len(s.cells))
-	for _, c := range s.cells {
-		list = append(list, c.onWire())
-	}
-	slices.SortFunc(list, func(a, b api.Cell) int { return cmp.Compare(a.Cell, b.Cell) })
-	return list
-}
-
-func (c *cell) onWire() api.Cell {
-	return api.Cell{
-		Cell: string(c.peer.Cell), VTEP: c.peer.VTEP.String(), Subnet: c.peer.Lease.String(), Endpoints: len(c.endpoints),
-	}
-}
-
 func (p PolicyAdded) onWire() api.PolicyInfo {
 	return api.PolicyInfo{
 		ID:     uint64(p.Rule.Policy),

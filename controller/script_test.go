@@ -95,6 +95,8 @@ func (s *script) do(line string) string {
 		return s.groups(rest)
 	case "rules":
 		return s.rules()
+	case "cells":
+		return s.cells()
 	case "nameless":
 		return fmt.Sprintf("%s\n", s.state.Nameless())
 	}
@@ -106,6 +108,9 @@ func (s *script) do(line string) string {
 				sign = "-"
 			}
 			fmt.Fprintf(&out, "%s %s%s\n", d.Cell, sign, key)
+		}
+		if d.Draining {
+			fmt.Fprintf(&out, "%s draining %t\n", d.Cell, s.state.Draining(d.Cell))
 		}
 		if refused := s.state.Refused(d.Cell); d.Refused {
 			if len(refused) == 0 {
@@ -134,6 +139,15 @@ func (s *script) table(cell flows.CellID) string {
 			continue
 		}
 		fmt.Fprintf(&out, "%s: %d flows\n", f.Key, len(f.Flows))
+	}
+	return out.String()
+}
+
+// cells lists the cells as an operator sees them.
+func (s *script) cells() string {
+	var out strings.Builder
+	for _, c := range s.state.Cells() {
+		fmt.Fprintf(&out, "%s %s %s %s\n", c.Cell, cmp.Or(c.Subnet, "-"), cmp.Or(c.VTEP, "-"), cmp.Or(c.State, "in force"))
 	}
 	return out.String()
 }
@@ -205,17 +219,32 @@ func (s *script) event(verb, rest string) Event {
 			change.Events = append(change.Events, SecurityGroupRemoved{GUID: guid})
 		}
 	case "lease":
-		change.Events = []Event{LeaseGranted{flows.Peer{
-			Cell: cell, VTEP: netip.MustParseAddr(arg["vtep"]), Lease: netip.MustParsePrefix(arg["subnet"]),
-		}}}
+		peer := flows.Peer{Cell: cell, VTEP: netip.MustParseAddr(arg["vtep"]), Lease: netip.MustParsePrefix(arg["subnet"])}
+		if instead := flows.CellID(arg["instead-of"]); instead != "" {
+			change.Events = []Event{LeaseReleased{instead}}
+		}
+		change.Events = append(change.Events, LeaseGranted{Peer: peer, Returning: arg["returning"] != ""})
+	case "returned":
+		change.Events = []Event{CellReturned{cell}}
+	case "expire":
+		change.Events = []Event{LeaseExpired{cell}}
+	case "release":
+		change.Events = []Event{LeaseReleased{cell}}
+		if arg["group"] != "" {
+			change.Events = []Event{GroupReleased{flows.GroupID(s.number(arg["group"]))}}
+		}
+	case "drain":
+		change.Events = []Event{DrainBegun{cell}}
+	case "undrain":
+		change.Events = []Event{DrainEnded{cell}}
+	case "remove":
+		change.Events = []Event{LeaseReleased{cell}, DrainEnded{cell}}
 	case "name":
 		change.Events = s.assign(nil, flows.AppID(arg["app"]))
 	case "allow":
 		change.Events = s.allow(rest, arg)
 	case "free":
 		change.Events = []Event{GroupFreed{Group: s.state.groups[flows.AppID(arg["app"])], Revision: s.revision, At: scriptStart}}
-	case "release":
-		change.Events = []Event{GroupReleased{flows.GroupID(s.number(arg["group"]))}}
 	case "logging":
 		logging := api.Logging{Accepted: arg["all"] == "on"}
 		if arg["apps"] != "" {

@@ -221,6 +221,7 @@ func (s *State) leave(c *cell, ep endpoint) {
 	}
 	if delete(of.cells, c.peer.Cell); len(of.cells) == 0 {
 		delete(s.security.audiences, a)
+		delete(s.security.stale, a)
 	}
 }
 

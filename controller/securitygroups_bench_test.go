@@ -19,7 +19,7 @@ func groupsState(tb testing.TB) *State {
 	}
 	for i := range 200 {
 		cell := flows.CellID(fmt.Sprintf("cell-%d", i))
-		s.Step(LeaseGranted{flows.Peer{
+		s.Step(LeaseGranted{Peer: flows.Peer{
 			Cell: cell, VTEP: netip.AddrFrom4([4]byte{192, 168, 0, byte(i)}), Lease: netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 255, byte(i), 0}), 24),
 		}})
 		hello := EndpointsReplaced{Cell: cell}

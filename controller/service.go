@@ -158,17 +158,6 @@ func (c *Controller) GroupNames(ctx context.Context, ids []flows.GroupID) (list 
 	return list, err
 }
 
-// Cells lists the cells that have a lease, by id.
-func (c *Controller) Cells(ctx context.Context) (list []api.Cell, err error) {
-	err = c.ask(ctx, func(s *State) {
-		list = s.Cells()
-		for i := range list {
-			c.link(flows.CellID(list[i].Cell)).describe(&list[i], s.Revision())
-		}
-	})
-	return list, err
-}
-
 // Endpoints lists every known endpoint, by cell and container id.
 func (c *Controller) Endpoints(ctx context.Context) (list []api.Endpoint, err error) {
 	err = c.ask(ctx, func(s *State) { list = s.Endpoints() })
@@ -179,7 +168,7 @@ func (c *Controller) Endpoints(ctx context.Context) (list []api.Endpoint, err er
 func (c *Controller) Explain(ctx context.Context, cookie flows.Cookie) (found api.Explanation, err error) {
 	if asked := c.ask(ctx, func(s *State) {
 		if found, err = s.Explain(cookie); found.Cell != nil {
-			c.link(flows.CellID(found.Cell.Cell)).describe(found.Cell, s.Revision())
+			c.describe(found.Cell, s.Revision())
 		}
 	}); asked != nil {
 		return api.Explanation{}, asked

@@ -25,14 +25,18 @@ type State struct {
 	naming   map[flows.GroupID]map[flows.PolicyID]struct{}   // policies that name a group, never none
 	toward   map[flows.GroupID]map[flows.PolicyID]flows.Rule // policies by destination
 	touched  map[flows.GroupID]api.Revision                  // last change of the policies toward a group
-	cells    map[flows.CellID]*cell
-	hosts    map[flows.AppID]map[flows.CellID]int // endpoints per app and cell, never 0
-	nameless map[flows.AppID]struct{}             // with endpoints but no group id
-	judges   map[flows.GroupID]*flows.Fragment    // compiled once for all cells that host the group
-	profiles map[flows.EgressRules]*profile       // egress rules that endpoints have
+	cells    map[flows.CellID]*cell                          // whose lease is in force
+	expired  map[flows.CellID]flows.Peer                     // whose lease was
+	draining map[flows.CellID]struct{}                       // that are to start no more containers
+	drained  map[flows.CellID]struct{}                       // that were, and have no lease now
+	left     api.Revision                                    // of the last change that took a cell out of the others' tables
+	hosts    map[flows.AppID]map[flows.CellID]int            // endpoints per app and cell, never 0
+	nameless map[flows.AppID]struct{}                        // with endpoints but no group id
+	judges   map[flows.GroupID]*flows.Fragment               // compiled once for all cells that host the group
+	profiles map[flows.EgressRules]*profile                  // egress rules that endpoints have
 	logging  api.Logging
 	logged   map[flows.AppID]struct{} // logging.Apps
-	peers    flows.Hash               // XOR of all cells' peer fragments
+	peers    flows.Hash               // XOR of all cells' peer fragments, but for those of returning ones
 	types    map[flows.GroupID]string // of the identities that are no apps
 	security securityGroups
 	marks    Marks
@@ -47,7 +51,8 @@ type State struct {
 // cell is one cell's part of State.
 type cell struct {
 	peer      flows.Peer
-	asPeer    *flows.Fragment                       // what every other cell has of this one
+	asPeer    *flows.Fragment                       // what every other cell has of this one, unless it is returning
+	returning bool                                  // see LeaseGranted
 	services  []flows.Service                       // of the host
 	fragments map[flows.FragmentKey]*flows.Fragment // base, endpoints, policies, egress; not the peers
 	hash      flows.Hash                            // XOR of fragments
@@ -70,6 +75,9 @@ func NewState(overlay Overlay) *State {
 		toward:   map[flows.GroupID]map[flows.PolicyID]flows.Rule{},
 		touched:  map[flows.GroupID]api.Revision{},
 		cells:    map[flows.CellID]*cell{},
+		expired:  map[flows.CellID]flows.Peer{},
+		draining: map[flows.CellID]struct{}{},
+		drained:  map[flows.CellID]struct{}{},
 		hosts:    map[flows.AppID]map[flows.CellID]int{},
 		nameless: map[flows.AppID]struct{}{},
 		judges:   map[flows.GroupID]*flows.Fragment{},
@@ -83,7 +91,7 @@ func NewState(overlay Overlay) *State {
 
 // Step applies one event and returns what it changed in which cells' tables,
 // by cell. It reads no clock, no disk and no network: same events, same State.
-// Events about a cell without a lease change nothing.
+// Events about the endpoints of a cell without a lease change nothing.
 func (s *State) Step(ev Event) []Dirty {
 	s.security.faults = nil
 	s.apply(ev)
@@ -124,8 +132,8 @@ func (s *State) apply(ev Event) {
 		}
 	case PolicyRemoved:
 		s.revoke(ev.ID)
-	case LeaseGranted:
-		s.grant(ev.Peer)
+	case LeaseGranted, CellReturned, LeaseExpired, LeaseReleased, DrainBegun, DrainEnded:
+		s.applyLease(ev)
 	case LoggingSet:
 		s.setLogging(ev.Logging)
 	case SecurityGroupSet:
@@ -203,35 +211,6 @@ func (s *State) revoke(id flows.PolicyID) {
 func (s *State) touch(group flows.GroupID) {
 	s.touched[group] = s.revision
 	s.stale[group] = struct{}{}
-}
-
-// grant adds a cell, or moves its tunnel end. Every other cell learns of it.
-func (s *State) grant(peer flows.Peer) {
-	c := s.cells[peer.Cell]
-	switch {
-	case c == nil:
-		c = &cell{
-			fragments: map[flows.FragmentKey]*flows.Fragment{},
-			endpoints: map[string]endpoint{},
-			addresses: map[netip.Addr]string{},
-			ports:     map[flows.OFPort]string{},
-			egress:    map[flows.EgressProfile]egressUse{},
-			refused:   map[string]refusal{},
-		}
-		s.cells[peer.Cell] = c
-	case c.peer == peer:
-		return
-	default:
-		s.peers = s.peers.Xor(c.asPeer.Hash)
-	}
-	c.peer, c.asPeer = peer, new(flows.PeerFragment(s.overlay.VNI, peer))
-	s.peers = s.peers.Xor(c.asPeer.Hash)
-	s.set(c, new(flows.BaseFragment(s.own(c).Base())))
-	for id := range s.cells {
-		if id != peer.Cell {
-			s.mark(id).Set[c.asPeer.Key] = c.asPeer
-		}
-	}
 }
 
 // serve notes which services the cell's host has for its containers.

@@ -29,6 +29,8 @@ type stream struct {
 	snapshot bool   // the next message is one
 	pending  map[flows.FragmentKey]*flows.Fragment
 	refused  *[]api.Refusal // to be sent; nil: unchanged
+	draining *bool          // to be sent; nil: unchanged
+	told     uint64         // the message that said last that the cell is to be drained; 0: none has, or it was taken back
 	revision api.Revision   // of the table with pending
 	hash     flows.Hash     // of the table with pending
 	acked    uint64         // the last message that the switch is known to hold
@@ -46,7 +48,19 @@ type mark struct {
 // settled reports whether the switch holds all that there is to tell. The
 // caller holds link.mu.
 func (st *stream) settled() bool {
-	return !st.snapshot && len(st.pending) == 0 && st.refused == nil && st.acked == st.seq
+	return !st.snapshot && !st.news() && st.acked == st.seq
+}
+
+// news reports whether there is something for a delta to tell. The caller
+// holds link.mu.
+func (st *stream) news() bool {
+	return len(st.pending) > 0 || st.refused != nil || st.draining != nil
+}
+
+// drains reports whether the agent has acknowledged that it is to start no more
+// containers. The caller holds link.mu.
+func (st *stream) drains() bool {
+	return st.told != 0 && st.acked >= st.told && st.draining == nil && !st.snapshot
 }
 
 // acknowledged notes that the switch holds the table up to message seq, at now.
@@ -69,6 +83,9 @@ func (st *stream) offer(d Dirty, s *State) {
 			refused := s.Refused(d.Cell)
 			st.refused = &refused
 		}
+		if d.Draining {
+			st.draining = new(s.Draining(d.Cell))
+		}
 		if len(st.pending) > maxPending {
 			st.restart()
 		}
@@ -81,7 +98,8 @@ func (st *stream) offer(d Dirty, s *State) {
 
 // restart makes the next message a snapshot. The caller holds link.mu.
 func (st *stream) restart() {
-	st.snapshot, st.pending, st.refused = true, map[flows.FragmentKey]*flows.Fragment{}, nil
+	st.snapshot, st.pending = true, map[flows.FragmentKey]*flows.Fragment{}
+	st.refused, st.draining = nil, nil
 }
 
 // Next returns the next message, when there is one.
@@ -107,10 +125,11 @@ func (st *stream) take(ctx context.Context) (api.Message, error) {
 	snapshot, current := st.snapshot, st.link.stream == st
 	var msg api.Message
 	var pending map[flows.FragmentKey]*flows.Fragment
-	if current && !snapshot && (len(st.pending) > 0 || st.refused != nil) {
+	if current && !snapshot && st.news() {
 		msg, pending = st.number(api.TypeDelta), st.pending
 		msg.Refused = st.refused
-		st.pending, st.refused = map[flows.FragmentKey]*flows.Fragment{}, nil
+		st.say(&msg, st.draining)
+		st.pending, st.refused, st.draining = map[flows.FragmentKey]*flows.Fragment{}, nil, nil
 	}
 	st.link.mu.Unlock()
 	switch {
@@ -151,6 +170,10 @@ func (st *stream) takeSnapshot(ctx context.Context) (api.Message, error) {
 		if refused := s.Refused(st.link.cell); len(refused) > 0 || st.seq > 1 {
 			msg.Refused = &refused
 		}
+		st.told = 0
+		if s.Draining(st.link.cell) {
+			st.say(&msg, new(true))
+		}
 	})
 	if err = cmp.Or(gone, err); err != nil {
 		return api.Message{}, err
@@ -160,6 +183,18 @@ func (st *stream) takeSnapshot(ctx context.Context) (api.Message, error) {
 		msg.Set = append(msg.Set, api.FragmentToWire(*f))
 	}
 	return msg, nil
+}
+
+// say makes a message tell whether the cell is to be drained; nil: nothing. The
+// caller holds link.mu.
+func (st *stream) say(msg *api.Message, draining *bool) {
+	if draining == nil {
+		return
+	}
+	msg.Draining, st.told = draining, 0
+	if *draining {
+		st.told = msg.Seq
+	}
 }
 
 // number starts the next message of the stream. The caller holds link.mu.

@@ -246,7 +246,7 @@ func TestLifeOfAPolicy(t *testing.T) {
 	}
 	front.silent()
 	cells, err := b.Cells(b.limit())
-	if err != nil || fmt.Sprint(cells) != fmt.Sprintf("[{cell-1 192.0.2.1 10.1.0.0/16 true %d 1  false} {cell-2 192.0.2.2 10.2.0.0/16 true %d 1  true}]", r, r-1) {
+	if err != nil || fmt.Sprint(cells) != fmt.Sprintf("[{cell-1 192.0.2.1 10.1.0.0/16 true %d 1  false  false} {cell-2 192.0.2.2 10.2.0.0/16 true %d 1  true  false}]", r, r-1) {
 		t.Errorf("cells %v, %v", cells, err)
 	}
 }
