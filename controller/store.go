@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 	"net/netip"
+	"time"
 
 	"github.com/weft-sdn/weft/api"
 	"github.com/weft-sdn/weft/flows"
@@ -18,6 +19,8 @@ type Store interface {
 	// Write does all that the command says or nothing, and returns when it is
 	// durable and in the log. Zero: nothing had to change, and nothing was logged.
 	Write(ctx context.Context, cmd Command) (api.Revision, error)
+	// Renewals lists when each lease that has not expired was renewed last.
+	Renewals(ctx context.Context) ([]Renewal, error)
 	// Audit lists changes, newest first.
 	Audit(ctx context.Context, query api.AuditQuery) ([]api.AuditEntry, error)
 	// Healthy reports whether the database answers.
@@ -54,10 +57,59 @@ type RemovePolicies struct {
 // that back; the error names the first app that got none.
 type AssignGroups struct{ Apps []flows.AppID }
 
-// GrantLease gives a cell its overlay subnet, or records its new VTEP.
+// GrantLease gives a cell its overlay subnet, or brings back the one that it
+// has, and renews it. Conflict: the cell was drained, the VTEP is another
+// cell's, or its containers run where its lease is not.
 type GrantLease struct {
 	Cell flows.CellID
 	VTEP netip.Addr // IPv4
+
+	Subnet     netip.Prefix // that the cell had and wants to keep; zero: none
+	Containers int          // that run in Subnet, from 0
+	SingleIP   bool         // one address is wanted
+}
+
+// RenewLeases notes that these cells are there. It is not logged: nothing
+// changes. A lease that has expired is not renewed.
+type RenewLeases struct{ Cells []flows.CellID }
+
+// Renewal is when a lease was renewed last.
+type Renewal struct {
+	Cell flows.CellID
+	At   time.Time // whole milliseconds, by the clock of who renewed it
+}
+
+// ExpireLeases ends those leases that have not been renewed since.
+type ExpireLeases struct{ Leases []Renewal }
+
+// ConfirmReturns says that the switches of these returning cells hold a table
+// of now.
+type ConfirmReturns struct{ Cells []flows.CellID }
+
+// ReleaseDrained ends the leases of those of the cells that are still to be
+// drained.
+type ReleaseDrained struct{ Cells []flows.CellID }
+
+// DrainCell says that a cell is to start no more containers, and to lose its
+// lease when the last one has ended. NotFound: there is no such cell.
+type DrainCell struct {
+	Cell flows.CellID
+	By   string
+}
+
+// UndrainCell takes that back, also of a cell that has been drained. NotFound:
+// there is no such cell.
+type UndrainCell struct {
+	Cell flows.CellID
+	By   string
+}
+
+// RemoveCell ends the lease of a cell and forgets it. NotFound: there is no such
+// cell. Conflict: its lease was renewed within the last Quiet.
+type RemoveCell struct {
+	Cell  flows.CellID
+	By    string
+	Quiet time.Duration // 0: whenever it was renewed
 }
 
 // FreeGroups puts those group ids into quarantine that no policy names.
@@ -103,6 +155,13 @@ func (AddPolicies) command()    {}
 func (RemovePolicies) command() {}
 func (AssignGroups) command()   {}
 func (GrantLease) command()     {}
+func (RenewLeases) command()    {}
+func (ExpireLeases) command()   {}
+func (ConfirmReturns) command() {}
+func (ReleaseDrained) command() {}
+func (DrainCell) command()      {}
+func (UndrainCell) command()    {}
+func (RemoveCell) command()     {}
 func (FreeGroups) command()     {}
 func (ReleaseGroups) command()  {}
 func (SetLogging) command()     {}

@@ -264,6 +264,8 @@ func (s *slowStore) Write(_ context.Context, cmd controller.Command) (api.Revisi
 	return revision, nil
 }
 
+func (s *slowStore) Renewals(context.Context) ([]controller.Renewal, error) { return nil, nil }
+
 func (s *slowStore) Healthy(context.Context) error { return nil }
 
 func (s *slowStore) Shared() bool { return false }

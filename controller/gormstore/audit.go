@@ -79,9 +79,7 @@ func (b body) other() string {
 			words = append(words, each.what+": "+strings.Join(list, ", "))
 		}
 	}
-	if b.Lease != nil {
-		words = append(words, fmt.Sprintf("lease of cell %s: %s at %s", b.Lease.Cell, b.Lease.Subnet, b.Lease.VTEP))
-	}
+	words = append(words, b.leaseWords()...)
 	if len(b.SecurityGroups) > 0 {
 		names := make([]string, 0, len(b.SecurityGroups))
 		for _, g := range b.SecurityGroups {
@@ -93,6 +91,34 @@ func (b body) other() string {
 		words = append(words, "security groups removed: "+strings.Join(b.NoSecurityGroups, ", "))
 	}
 	return strings.Join(words, "; ")
+}
+
+// leaseWords says what a write did to leases and drains.
+func (b body) leaseWords() (words []string) {
+	for _, ended := range b.Ended {
+		switch {
+		case ended.Why == unrenewed:
+			words = append(words, fmt.Sprintf("lease of cell %s expired: %s", ended.Cell, ended.Subnet))
+		case ended.Subnet == "":
+			words = append(words, fmt.Sprintf("cell %s %s", ended.Cell, ended.Why))
+		default:
+			words = append(words, fmt.Sprintf("cell %s %s: its lease of %s has ended", ended.Cell, ended.Why, ended.Subnet))
+		}
+	}
+	if b.Lease != nil {
+		words = append(words, fmt.Sprintf("lease of cell %s: %s at %s", b.Lease.Cell, b.Lease.Subnet, b.Lease.VTEP))
+	}
+	if len(b.Returned) > 0 {
+		words = append(words, "cells back: "+strings.Join(b.Returned, ", "))
+	}
+	switch {
+	case b.Drain == nil:
+	case b.Drain.On:
+		words = append(words, fmt.Sprintf("cell %s is to be drained", b.Drain.Cell))
+	default:
+		words = append(words, fmt.Sprintf("cell %s is not to be drained any more", b.Drain.Cell))
+	}
+	return words
 }
 
 func (p policyBody) detail() api.PolicyDetail {

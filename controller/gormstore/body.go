@@ -23,6 +23,10 @@ type body struct {
 	Released []groupBody  `json:"released,omitempty"` // may be given again
 	Logging  *api.Logging `json:"logging,omitempty"`  // set
 
+	Ended    []endedBody `json:"ended,omitempty"`    // leases, before Lease was granted
+	Returned []string    `json:"returned,omitempty"` // cells that are known to the others again
+	Drain    *drainBody  `json:"drain,omitempty"`
+
 	Describe         []policyBody        `json:"describe,omitempty"`           // only what describes them
 	SecurityGroups   []api.SecurityGroup `json:"security_groups,omitempty"`    // new or changed
 	NoSecurityGroups []string            `json:"no_security_groups,omitempty"` // removed, by GUID
@@ -51,13 +55,26 @@ type policyBody struct {
 }
 
 type leaseBody struct {
+	Cell      string `json:"cell"`
+	Subnet    string `json:"subnet"`
+	VTEP      string `json:"vtep"`
+	Returning bool   `json:"returning,omitempty"`
+}
+
+type endedBody struct {
 	Cell   string `json:"cell"`
-	Subnet string `json:"subnet"`
-	VTEP   string `json:"vtep"`
+	Subnet string `json:"subnet,omitempty"` // "": it had none, and was removed
+	Why    string `json:"why"`              // unrenewed or one of the others
+}
+
+type drainBody struct {
+	Cell string `json:"cell"`
+	On   bool   `json:"on"` // it is to be drained; else that was taken back
 }
 
 func (b body) empty() bool {
 	return len(b.Groups) == 0 && len(b.Add) == 0 && len(b.Remove) == 0 && b.Lease == nil &&
+		len(b.Ended) == 0 && len(b.Returned) == 0 && b.Drain == nil &&
 		len(b.Freed) == 0 && len(b.Released) == 0 && b.Logging == nil &&
 		len(b.Describe) == 0 && len(b.SecurityGroups) == 0 && len(b.NoSecurityGroups) == 0
 }
@@ -90,13 +107,11 @@ func (b body) events(row changeRow) ([]controller.Event, error) {
 	for _, p := range b.Remove {
 		events = append(events, controller.PolicyRemoved{ID: flows.PolicyID(p.ID), Was: p.event(api.Origin{}).Policy()})
 	}
-	if b.Lease != nil {
-		peer, err := b.Lease.peer()
-		if err != nil {
-			return nil, err
-		}
-		events = append(events, controller.LeaseGranted{Peer: peer})
+	leases, err := b.leaseEvents()
+	if err != nil {
+		return nil, err
 	}
+	events = append(events, leases...)
 	for _, g := range b.Freed {
 		events = append(events, controller.GroupFreed{Group: flows.GroupID(g.Group), Revision: api.Revision(row.Revision), At: at})
 	}
@@ -111,6 +126,39 @@ func (b body) events(row changeRow) ([]controller.Event, error) {
 	}
 	for _, guid := range b.NoSecurityGroups {
 		events = append(events, controller.SecurityGroupRemoved{GUID: guid})
+	}
+	return events, nil
+}
+
+// leaseEvents are what the write did to leases and drains.
+func (b body) leaseEvents() (events []controller.Event, err error) {
+	for _, ended := range b.Ended {
+		cell := flows.CellID(ended.Cell)
+		switch ended.Why {
+		case unrenewed:
+			events = append(events, controller.LeaseExpired{Cell: cell})
+		case removed:
+			events = append(events, controller.LeaseReleased{Cell: cell}, controller.DrainEnded{Cell: cell})
+		default:
+			events = append(events, controller.LeaseReleased{Cell: cell})
+		}
+	}
+	if b.Lease != nil {
+		peer, err := b.Lease.peer()
+		if err != nil {
+			return nil, err
+		}
+		events = append(events, controller.LeaseGranted{Peer: peer, Returning: b.Lease.Returning})
+	}
+	for _, cell := range b.Returned {
+		events = append(events, controller.CellReturned{Cell: flows.CellID(cell)})
+	}
+	switch {
+	case b.Drain == nil:
+	case b.Drain.On:
+		events = append(events, controller.DrainBegun{Cell: flows.CellID(b.Drain.Cell)})
+	default:
+		events = append(events, controller.DrainEnded{Cell: flows.CellID(b.Drain.Cell)})
 	}
 	return events, nil
 }

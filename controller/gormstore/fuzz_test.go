@@ -19,6 +19,7 @@ var edits = []string{
 	"policies SET labels = ? WHERE id = 1", "policies SET name = ? WHERE id = 1", "policies SET created = ? WHERE id = 1", "policies SET creator = ? WHERE id = 1",
 	"`groups` SET id = ? WHERE id = 1", "`groups` SET app = ? WHERE id = 1", "`groups` SET freed_revision = ? WHERE id = 1", "`groups` SET freed_at = ? WHERE id = 1", "`groups` SET type = ? WHERE id = 1",
 	"leases SET cell = ? WHERE cell = 'cell-1'", "leases SET subnet = ? WHERE cell = 'cell-1'", "leases SET vtep = ? WHERE cell = 'cell-1'",
+	"leases SET renewed_at = ?", "leases SET state = ?", "drains SET cell = ?", "drains SET drained = ?",
 	"settings SET name = ?", "settings SET value = ?",
 	"security_groups SET id = ?", "security_groups SET guid = ?", "security_groups SET rules = ?", "security_groups SET staging_default = ?", "security_groups SET running_spaces = ?",
 	"changes SET body = ? WHERE revision = 1", "changes SET at = ? WHERE revision = 1", "changes SET `by` = ? WHERE revision = 1",
@@ -42,12 +43,14 @@ func FuzzRows(f *testing.F) {
 		controller.AddPolicies{Policies: []api.Policy{policy("cats", "dogs", 80)}},
 		controller.AddPolicies{Policies: []api.Policy{policy("front", "back", 80)}},
 		controller.GrantLease{Cell: "cell-1", VTEP: netip.MustParseAddr("192.0.2.1")},
+		controller.GrantLease{Cell: "cell-2", VTEP: netip.MustParseAddr("192.0.2.2")},
+		controller.DrainCell{Cell: "cell-2"},
 		controller.SetLogging{Logging: api.Logging{Apps: []string{"cats"}}},
 		controller.SetSecurityGroups{Groups: []api.SecurityGroup{{GUID: "g", Name: "n", Rules: "[]"}}},
 	} {
 		do(f, s, cmd)
 	}
-	tables := []string{"policies", "`groups`", "leases", "settings", "security_groups", "changes", "`lock`"}
+	tables := []string{"policies", "`groups`", "leases", "drains", "settings", "security_groups", "changes", "`lock`"}
 	for i, table := range tables {
 		raw(f, s, fmt.Sprintf("CREATE TABLE whole%d AS SELECT * FROM %s", i, table))
 	}
@@ -64,6 +67,12 @@ func FuzzRows(f *testing.F) {
 			return // the database itself does not take it
 		}
 		served(t, s, 80)
+		if _, err := s.Renewals(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := grant(t, s, 9, "192.0.2.9"); api.KindOf(err) == api.ErrUnavailable {
+			t.Fatalf("a lease for another cell: %v", err)
+		}
 		if _, err := s.Changes(t.Context(), 0); err != nil {
 			t.Fatal(err)
 		}

@@ -2,125 +2,270 @@ package gormstore
 
 import (
 	"cmp"
-	"encoding/binary"
 	"fmt"
 	"net/netip"
 	"slices"
+	"sort"
+	"strconv"
+
+	"gorm.io/gorm"
 
 	"github.com/weft-sdn/weft/api"
-	"github.com/weft-sdn/weft/flows"
+	"github.com/weft-sdn/weft/controller"
 )
 
-// grantLease gives a cell the first free block, or records its new VTEP. The
-// cell keeps its block forever.
-func (w *write) grantLease(cell flows.CellID, vtep netip.Addr) error {
+// The values of leaseRow.State.
+const (
+	inForce   = ""
+	expired   = "expired"   // nobody renewed it: kept for its cell until somebody else needs the subnet
+	returning = "returning" // in force, but for the other cells: see controller.LeaseGranted
+)
+
+// prefix is the row's subnet; the zero one if its text is none.
+func (row leaseRow) prefix() netip.Prefix {
+	if p, err := netip.ParsePrefix(row.Subnet); err == nil && p.Addr().Is4() {
+		return p.Masked()
+	}
+	return netip.Prefix{}
+}
+
+// usable reports what is wrong with a cell's own lease.
+func (row leaseRow) usable(p pool) error {
+	peer, err := leaseBody{Cell: row.Cell, Subnet: row.Subnet, VTEP: row.VTEP}.peer()
+	if err == nil {
+		err = p.inside(peer.Lease)
+	}
+	return err
+}
+
+func (s *Store) pool() pool { return pool{s.Networks, s.SubnetPrefix} }
+
+// grantLease gives a cell the lease that it has; else the one that it had, if
+// that can be; else the first free one; else that of the cell that has been
+// away for longest.
+func (w *write) grantLease(cmd controller.GrantLease) error {
+	if err := w.mayLease(cmd); err != nil {
+		return err
+	}
 	rows, err := w.leases()
 	if err != nil {
 		return err
 	}
 	var own *leaseRow
-	var taken []netip.Prefix
+	others := make([]leaseRow, 0, len(rows))
 	for i, row := range rows {
-		if row.Cell == string(cell) {
+		switch {
+		case row.Cell == string(cmd.Cell):
 			own = &rows[i]
-		} else if row.VTEP == vtep.String() {
-			return api.Conflict("vtep %s: cell %s has it; two cells cannot share a tunnel end", vtep, row.Cell)
+		case row.VTEP != cmd.VTEP.String():
+			others = append(others, row)
+		case row.State != expired:
+			return api.Conflict("vtep %s: cell %s has it; two cells cannot share a tunnel end", cmd.VTEP, row.Cell)
+		default:
+			if err := w.release(row, reclaimed); err != nil {
+				return err
+			}
 		}
-		if subnet, err := netip.ParsePrefix(row.Subnet); err == nil && subnet.Addr().Is4() {
-			taken = append(taken, subnet.Masked())
+	}
+	switch {
+	case own == nil:
+		return w.lend(cmd, others)
+	case kindOf(own.prefix()) == kind(cmd.SingleIP):
+		return w.renew(*own, cmd)
+	}
+	return w.changeKind(*own, cmd, others)
+}
+
+// mayLease refuses a cell that was drained, and containers where there can be none.
+func (w *write) mayLease(cmd controller.GrantLease) error {
+	drain, err := w.drain(cmd.Cell)
+	switch {
+	case err != nil:
+		return err
+	case drain != nil && drain.Drained != 0:
+		return api.Conflict("cell %s was drained at %s: `weft cells undrain %s` lets it in again", cmd.Cell, timeText(drain.Drained), cmd.Cell)
+	case cmd.SingleIP && cmd.Containers > 0:
+		return api.Conflict("cell %s: %s, and a cell with a single address runs none: stop them first, or do without single_ip", cmd.Cell, containers(cmd))
+	}
+	return nil
+}
+
+// renew brings a cell's own lease back if it has expired, and moves its tunnel
+// end if that changed. It keeps its subnet.
+func (w *write) renew(own leaseRow, cmd controller.GrantLease) error {
+	if err := own.usable(w.pool()); err != nil {
+		return api.Conflict("cell %s: its lease in the database cannot be used: %w; `weft cells remove %s` makes room for another", own.Cell, err, own.Cell)
+	}
+	if cmd.Containers > 0 && cmd.Subnet != own.prefix() {
+		return api.Conflict("cell %s: %s, and its lease is %s: stop them, and it gets the lease; or restore the database that had the other one",
+			own.Cell, containers(cmd), own.Subnet)
+	}
+	now := own
+	now.VTEP, now.RenewedAt = cmd.VTEP.String(), w.now.UnixMilli()
+	if own.State == expired {
+		now.State = returning
+	}
+	err := w.tx.Model(&leaseRow{}).Where("cell = ?", own.Cell).
+		Updates(map[string]any{"vtep": now.VTEP, "renewed_at": now.RenewedAt, "state": now.State}).Error
+	if err != nil {
+		return fmt.Errorf("renewing the lease of cell %s: %w", own.Cell, err)
+	}
+	if now.VTEP != own.VTEP || now.State != own.State {
+		w.did.Lease = &leaseBody{Cell: now.Cell, Subnet: now.Subnet, VTEP: now.VTEP, Returning: now.State == returning}
+	}
+	return nil
+}
+
+// changeKind gives a cell a lease of the other kind, and takes the old one.
+func (w *write) changeKind(own leaseRow, cmd controller.GrantLease, others []leaseRow) error {
+	drain, err := w.drain(cmd.Cell)
+	switch {
+	case err != nil:
+		return err
+	case cmd.Containers > 0:
+		return api.Conflict("cell %s: its lease is %s, and it asks for one of another kind (single_ip %t) while %s: stop them first",
+			own.Cell, own.Subnet, cmd.SingleIP, containers(cmd))
+	case drain != nil:
+		return api.Conflict("cell %s is to be drained, and asks for a lease of another kind (single_ip %t): `weft cells undrain %s` lets it have one",
+			own.Cell, cmd.SingleIP, own.Cell)
+	}
+	if err := w.release(own, replaced); err != nil {
+		return err
+	}
+	return w.lend(cmd, others)
+}
+
+// containers says what runs on a cell that asks for a lease.
+func containers(cmd controller.GrantLease) string {
+	if cmd.Containers == 1 {
+		return fmt.Sprintf("1 container runs in %s", cmd.Subnet)
+	}
+	return fmt.Sprintf("%d containers run in %s", cmd.Containers, cmd.Subnet)
+}
+
+// lend gives a lease to a cell that has none.
+func (w *write) lend(cmd controller.GrantLease, others []leaseRow) error {
+	p, of := w.pool(), kind(cmd.SingleIP)
+	if cmd.Subnet.IsValid() && kindOf(cmd.Subnet) == of {
+		had, err := p.again(cmd.Subnet, others)
+		if err == nil {
+			return w.give(cmd, had)
+		}
+		if cmd.Containers > 0 {
+			return api.Conflict("cell %s: %s, and it cannot have that again: %w; stop them, and it gets another lease", cmd.Cell, containers(cmd), err)
 		}
 	}
-	if own != nil {
-		return w.renew(own, vtep)
+	next, found := p.next(of, others)
+	switch {
+	case found:
+		return w.give(cmd, next)
+	case of == single:
+		return api.Exhausted("no single address is left for cell %s in the first blocks (length %d) of %v: remove routers that are gone (weft cells), or add a network in the controller's configuration",
+			cmd.Cell, p.bits, p.networks)
 	}
-	subnet, free := firstFree(w.Networks, w.SubnetPrefix, taken)
-	if !free {
-		return api.Exhausted("no subnet of length %d is left in %v for cell %s: enlarge the network in the controller's configuration", w.SubnetPrefix, w.Networks, cell)
+	return api.Exhausted("no subnet of length %d is left in %v for cell %s: remove cells that are gone (weft cells), or enlarge the network in the controller's configuration",
+		p.bits, p.networks, cmd.Cell)
+}
+
+// room is a subnet for a new lease, and the expired leases that make way for it.
+type room struct {
+	subnet  netip.Prefix
+	reclaim []leaseRow
+}
+
+// again returns the room of a lease that a cell had, or says why it cannot be
+// had again.
+func (p pool) again(subnet netip.Prefix, rows []leaseRow) (room, error) {
+	if err := p.lends(subnet); err != nil {
+		return room{}, err
 	}
-	row := leaseRow{Cell: string(cell), Subnet: subnet.String(), VTEP: vtep.String()}
+	found := room{subnet: subnet}
+	for _, row := range rows {
+		switch taken := row.prefix(); {
+		case !taken.IsValid() || !taken.Overlaps(subnet):
+		case row.State != expired:
+			return room{}, fmt.Errorf("cell %s at %s has %s now", row.Cell, row.VTEP, row.Subnet)
+		default:
+			found.reclaim = append(found.reclaim, row)
+		}
+	}
+	return found, nil
+}
+
+// next returns the first free room of a kind. If there is none, expired leases
+// make way, the longest expired ones first.
+func (p pool) next(of kind, rows []leaseRow) (room, bool) {
+	var kept []netip.Prefix
+	var old []leaseRow
+	for _, row := range rows {
+		switch taken := row.prefix(); {
+		case !taken.IsValid():
+		case row.State == expired:
+			old = append(old, row)
+		default:
+			kept = append(kept, taken)
+		}
+	}
+	slices.SortFunc(old, func(a, b leaseRow) int {
+		return cmp.Or(cmp.Compare(a.RenewedAt, b.RenewedAt), cmp.Compare(a.Cell, b.Cell))
+	})
+	without := func(n int) (netip.Prefix, bool) { // the first n of old
+		taken := slices.Clone(kept)
+		for _, row := range old[n:] {
+			taken = append(taken, row.prefix())
+		}
+		return p.free(of, taken)
+	}
+	n := sort.Search(len(old), func(n int) bool { _, free := without(n); return free })
+	subnet, free := without(n)
+	found := room{subnet: subnet}
+	for _, row := range old[:n] {
+		if free && row.prefix().Overlaps(subnet) {
+			found.reclaim = append(found.reclaim, row)
+		}
+	}
+	return found, free
+}
+
+// give makes a room the cell's lease. What runs on the cell may know group ids
+// as what they were when it was last heard of: then it is returning.
+func (w *write) give(cmd controller.GrantLease, at room) error {
+	for _, row := range at.reclaim {
+		if err := w.release(row, reclaimed); err != nil {
+			return err
+		}
+	}
+	row := leaseRow{Cell: string(cmd.Cell), Subnet: at.subnet.String(), VTEP: cmd.VTEP.String(), RenewedAt: w.now.UnixMilli()}
+	if cmd.Containers > 0 {
+		row.State = returning
+	}
 	if err := w.tx.Create(&row).Error; err != nil {
 		return fmt.Errorf("granting a lease: %w", err)
 	}
-	w.did.Lease = &leaseBody{Cell: row.Cell, Subnet: row.Subnet, VTEP: row.VTEP}
+	w.did.Lease = &leaseBody{Cell: row.Cell, Subnet: row.Subnet, VTEP: row.VTEP, Returning: row.State == returning}
 	return nil
 }
 
-// renew checks a cell's old lease, and moves its tunnel end if that changed.
-func (w *write) renew(own *leaseRow, vtep netip.Addr) error {
-	stored := leaseBody{Cell: own.Cell, Subnet: own.Subnet, VTEP: vtep.String()}
-	peer, err := stored.peer()
-	if err == nil {
-		err = inside(peer.Lease, w.Networks)
-	}
-	if err != nil {
-		return api.Conflict("cell %s: its lease in the database cannot be used: %w", own.Cell, err)
-	}
-	if own.VTEP == vtep.String() {
-		return nil
-	}
-	own.VTEP = vtep.String()
-	if err := w.tx.Model(own).Update("vtep", own.VTEP).Error; err != nil {
-		return fmt.Errorf("moving the tunnel end of cell %s: %w", own.Cell, err)
-	}
-	w.did.Lease = &stored
-	return nil
-}
+// leases reads all leases in the order of their cells.
+func (w *write) leases() ([]leaseRow, error) { return readLeases(w.tx) }
 
-// leases reads all leases; what a hand put there in place of text reads as text.
-func (w *write) leases() ([]leaseRow, error) {
-	var rows []leaseRow
-	err := w.tx.Raw("SELECT COALESCE(cell, '') AS cell, COALESCE(subnet, '') AS subnet, COALESCE(vtep, '') AS vtep FROM leases").Scan(&rows).Error
+// readLeases reads all leases. What a hand put there in place of text reads as
+// text, and in place of a time as 1970.
+func readLeases(tx *gorm.DB) ([]leaseRow, error) {
+	found, err := tx.Raw("SELECT cell, subnet, vtep, renewed_at, state FROM leases ORDER BY cell").Rows()
 	if err != nil {
 		return nil, fmt.Errorf("reading leases: %w", err)
 	}
-	return rows, nil
-}
-
-// inside reports an error unless the lease is a part of the overlay.
-func inside(lease netip.Prefix, networks []netip.Prefix) error {
-	for _, network := range networks {
-		if network.Bits() <= lease.Bits() && network.Contains(lease.Addr()) {
-			return nil
+	defer found.Close()
+	var rows []leaseRow
+	for found.Next() {
+		values, err := scan(found)
+		if err != nil {
+			return nil, fmt.Errorf("reading leases: %w", err)
 		}
+		row := leaseRow{Cell: text(values[0]), Subnet: text(values[1]), VTEP: text(values[2]), State: text(values[4])}
+		row.RenewedAt, _ = strconv.ParseInt(text(values[3]), 10, 64)
+		rows = append(rows, row)
 	}
-	return fmt.Errorf("subnet %s: outside the configured network %v: a network may grow, but not move away from leases", lease, networks)
-}
-
-// firstFree returns the first block that overlaps none of taken. The first
-// block of each network is not given: like Cloud Foundry's, it is kept for
-// addresses that belong to no cell.
-func firstFree(networks []netip.Prefix, bits int, taken []netip.Prefix) (netip.Prefix, bool) {
-	slices.SortFunc(taken, func(a, b netip.Prefix) int {
-		return cmp.Or(a.Addr().Compare(b.Addr()), cmp.Compare(a.Bits(), b.Bits()))
-	})
-	for _, network := range networks {
-		size := uint64(1) << (32 - bits)
-		first := uint64(number(network.Masked().Addr()))
-		end := first + uint64(1)<<(32-network.Bits())
-		next := 0 // taken[:next] end before the block looked at
-		for at := first + size; at+size <= end; {
-			for next < len(taken) && last(taken[next]) < at {
-				next++
-			}
-			if next == len(taken) || uint64(number(taken[next].Addr())) >= at+size {
-				return netip.PrefixFrom(address(uint32(at)), bits), true
-			}
-			at = max(at, last(taken[next])/size*size) + size
-		}
-	}
-	return netip.Prefix{}, false
-}
-
-// last is the highest address of a network.
-func last(p netip.Prefix) uint64 {
-	return uint64(number(p.Addr())) + uint64(1)<<(32-p.Bits()) - 1
-}
-
-func number(a netip.Addr) uint32 {
-	b := a.As4()
-	return binary.BigEndian.Uint32(b[:])
-}
-
-func address(n uint32) netip.Addr {
-	return netip.AddrFrom4([4]byte(binary.BigEndian.AppendUint32(nil, n)))
+	return rows, found.Err()
 }

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/weft-sdn/weft/api"
 	"github.com/weft-sdn/weft/controller"
@@ -18,8 +19,8 @@ func grant(t testing.TB, s *Store, cell int, vtep string) error {
 	return err
 }
 
-// TestLeases: first free block, never the first; one per cell, for good; a VTEP
-// belongs to one cell.
+// TestLeases: first free block, never the first; one per cell, and the same one
+// each time; a VTEP belongs to one cell.
 func TestLeases(t *testing.T) {
 	onEach(t, func(t *testing.T, db place) {
 		o := options()
@@ -58,32 +59,232 @@ func TestLeases(t *testing.T) {
 	})
 }
 
-// TestFirstFree: blocks of other sizes than today's are never overlapped.
-func TestFirstFree(t *testing.T) {
-	for _, c := range []struct {
-		network string
-		bits    int
-		taken   []string
-		want    string
-	}{
-		{"10.0.0.0/16", 24, nil, "10.0.1.0/24"},
-		{"10.0.0.0/16", 24, []string{"10.0.2.0/24", "10.0.1.0/24"}, "10.0.3.0/24"},
-		{"10.0.0.0/16", 24, []string{"10.0.1.192/26"}, "10.0.2.0/24"},
-		{"10.0.0.0/16", 24, []string{"10.0.0.0/22"}, "10.0.4.0/24"},
-		{"10.0.0.0/16", 26, []string{"10.0.0.64/26", "10.0.1.0/24"}, "10.0.0.128/26"},
-		{"10.0.0.0/16", 24, []string{"10.0.0.0/16"}, ""},
-		{"10.0.0.0/8", 30, []string{"10.0.0.0/9"}, "10.128.0.0/30"},
-		{"0.0.0.0/0", 8, nil, "1.0.0.0/8"},
-		{"255.255.0.0/16", 17, []string{"255.255.128.0/17"}, ""},
-		{"10.0.0.0/23", 24, []string{"9.0.0.0/24", "11.0.0.0/24"}, "10.0.1.0/24"},
-	} {
-		var taken []netip.Prefix
-		for _, p := range c.taken {
-			taken = append(taken, netip.MustParsePrefix(p))
-		}
-		got, free := firstFree([]netip.Prefix{netip.MustParsePrefix(c.network)}, c.bits, taken)
-		if free != (c.want != "") || free && got.String() != c.want {
-			t.Errorf("%s in /%d without %v: %v %v, want %q", c.network, c.bits, c.taken, got, free, c.want)
+// fleet is a store whose clock the test sets, over two networks of which the
+// first has three blocks for cells and the second one.
+type fleet struct {
+	testing.TB
+	*Store
+	now time.Time
+}
+
+func newFleet(t testing.TB, db place) *fleet {
+	t.Helper()
+	f := &fleet{TB: t, now: options().Now()}
+	o := options()
+	o.Networks = []netip.Prefix{netip.MustParsePrefix("10.255.0.0/22"), netip.MustParsePrefix("10.77.0.0/23")}
+	o.Now = func() time.Time { return f.now }
+	f.Store = open(t, db, o)
+	return f
+}
+
+// ask asks for a lease as cell-n, at 192.0.2.n unless the request has a VTEP,
+// and returns what the cell has then, or why not.
+func (f *fleet) ask(n int, request controller.GrantLease) string {
+	f.Helper()
+	request.Cell = flows.CellID(fmt.Sprintf("cell-%d", n))
+	if !request.VTEP.IsValid() {
+		request.VTEP = netip.AddrFrom4([4]byte{192, 0, 2, byte(n)})
+	}
+	if _, err := f.Write(f.Context(), request); err != nil {
+		return fmt.Sprintf("%s: %v", api.KindOf(err), err)
+	}
+	return f.has(n)
+}
+
+// has is the lease of cell-n: "10.255.1.0/24", "10.255.1.0/24 expired", "none".
+func (f *fleet) has(n int) string {
+	f.Helper()
+	for _, c := range state(load(f, f.Store)).Cells() {
+		if c.Cell == fmt.Sprintf("cell-%d", n) {
+			return strings.TrimSpace(c.Subnet + " " + c.State)
 		}
 	}
+	return "none"
+}
+
+// expire ends the leases of these cells, which nobody has renewed.
+func (f *fleet) expire(cells ...int) {
+	f.Helper()
+	renewals, err := f.Renewals(f.Context())
+	if err != nil {
+		f.Fatal(err)
+	}
+	var old []controller.Renewal
+	for _, r := range renewals {
+		for _, n := range cells {
+			if string(r.Cell) == fmt.Sprintf("cell-%d", n) {
+				old = append(old, r)
+			}
+		}
+	}
+	if do(f, f.Store, controller.ExpireLeases{Leases: old}); len(old) != len(cells) {
+		f.Fatalf("%d of %v have a lease in force", len(old), cells)
+	}
+}
+
+// are checks a list of outcomes: each what came, what was wanted and why. What is
+// wanted of an error is how it begins.
+func (f *fleet) are(list ...[3]string) {
+	f.Helper()
+	for _, each := range list {
+		got, want, why := each[0], each[1], each[2]
+		if failed := strings.Contains(want, ":"); got != want && (!failed || !strings.HasPrefix(got, want)) {
+			f.Errorf("%s:\ngot  %s\nwant %s", why, got, want)
+		}
+	}
+}
+
+func subnet(text string) netip.Prefix { return netip.MustParsePrefix(text) }
+
+// TestExpiredLeases keep their subnet for their cell, until there is no other.
+func TestExpiredLeases(t *testing.T) {
+	onEach(t, func(t *testing.T, db place) {
+		f := newFleet(t, db)
+		for n := 1; n <= 4; n++ {
+			f.ask(n, controller.GrantLease{})
+			f.now = f.now.Add(time.Minute)
+		}
+		do(t, f.Store, controller.RenewLeases{Cells: []flows.CellID{"cell-1"}})
+		f.are([3]string{f.ask(5, controller.GrantLease{}), "exhausted: no subnet of length 24 is left in [10.255.0.0/22 10.77.0.0/23] for cell cell-5: remove cells", "all are in force"})
+		f.expire(1, 2, 3)
+		f.are(
+			[3]string{f.has(2), "10.255.2.0/24 expired", "a cell that was away too long"},
+			[3]string{f.ask(3, controller.GrantLease{}), "10.255.3.0/24 returning", "it is back"},
+			[3]string{f.ask(3, controller.GrantLease{VTEP: netip.MustParseAddr("192.0.2.33")}), "10.255.3.0/24 returning", "it asks again before its switch is in step"},
+		)
+		do(t, f.Store, controller.ConfirmReturns{Cells: []flows.CellID{"cell-3", "cell-1", "cell-9"}})
+		f.are(
+			[3]string{f.has(3), "10.255.3.0/24", "its switch is in step"},
+			[3]string{f.has(1), "10.255.1.0/24 expired", "one that is not back"},
+			[3]string{f.ask(5, controller.GrantLease{}), "10.255.2.0/24", "the lease that was renewed longest ago makes way"},
+			[3]string{f.has(2), "none", "its cell has none then"},
+			[3]string{f.ask(2, controller.GrantLease{Subnet: subnet("10.255.2.0/24")}), "10.255.1.0/24", "it is back, and without containers any subnet does"},
+			[3]string{f.ask(1, controller.GrantLease{}), "exhausted: no subnet", "none is left to make way"},
+		)
+		f.expire(4)
+		f.are(
+			[3]string{f.ask(6, controller.GrantLease{VTEP: netip.MustParseAddr("192.0.2.4")}), "10.77.1.0/24", "a VTEP whose cell's lease has expired"},
+			[3]string{f.has(4), "none", "who had it"},
+			[3]string{f.ask(7, controller.GrantLease{VTEP: netip.MustParseAddr("192.0.2.4")}), "conflict: vtep 192.0.2.4: cell cell-6 has it", "a VTEP whose cell's lease is in force"},
+		)
+		f.Store = reopen(t, f.Store, db)
+		f.are([3]string{f.has(3), "10.255.3.0/24", "after a restart"}, [3]string{f.has(6), "10.77.1.0/24", "after a restart"})
+	})
+}
+
+// TestRenewal is not logged; a lease is expired only as it was looked at, and
+// once it has it is not renewed.
+func TestRenewal(t *testing.T) {
+	onEach(t, func(t *testing.T, db place) {
+		f := newFleet(t, db)
+		f.ask(1, controller.GrantLease{})
+		f.ask(2, controller.GrantLease{})
+		before, err := f.Renewals(t.Context())
+		if err != nil || len(before) != 2 || !before[0].At.Equal(f.now) {
+			t.Fatalf("renewals %+v, %v", before, err)
+		}
+		f.now = f.now.Add(time.Hour)
+		if got := do(t, f.Store, controller.RenewLeases{Cells: []flows.CellID{"cell-1", "cell-9"}}); got != 0 {
+			t.Errorf("a renewal is revision %d", got)
+		}
+		if got := do(t, f.Store, controller.ExpireLeases{Leases: before}); got != 3 {
+			t.Errorf("expiring one lease is revision %d", got)
+		}
+		f.are(
+			[3]string{f.has(1), "10.255.1.0/24", "renewed after it was looked at"},
+			[3]string{f.has(2), "10.255.2.0/24 expired", "not renewed"},
+		)
+		if got := do(t, f.Store, controller.ExpireLeases{Leases: before}); got != 0 {
+			t.Errorf("expiring it again is revision %d", got)
+		}
+		do(t, f.Store, controller.RenewLeases{Cells: []flows.CellID{"cell-2"}})
+		after, err := f.Renewals(t.Context())
+		if err != nil || len(after) != 1 || after[0].Cell != "cell-1" || !after[0].At.Equal(f.now) || f.has(2) != "10.255.2.0/24 expired" {
+			t.Errorf("renewals %+v, %v; cell-2 has %s", after, err, f.has(2))
+		}
+		f.now = f.now.Add(time.Hour)
+		f.ask(1, controller.GrantLease{}) // who asks is there
+		if again, err := f.Renewals(t.Context()); err != nil || !again[0].At.Equal(f.now) {
+			t.Errorf("renewals %+v, %v", again, err)
+		}
+		if changes, err := f.Changes(t.Context(), 0); err != nil || len(changes) != 3 {
+			t.Errorf("%d changes in the log, %v", len(changes), err)
+		}
+	})
+}
+
+// TestKeepingALease: a cell that the database does not know gets the subnet
+// that it had, so that a backup may be older than a lease.
+func TestKeepingALease(t *testing.T) {
+	onEach(t, func(t *testing.T, db place) {
+		f := newFleet(t, db)
+		with := func(text string, containers int) controller.GrantLease {
+			return controller.GrantLease{Subnet: subnet(text), Containers: containers}
+		}
+		const stop = "; stop them, and it gets another lease"
+		f.are(
+			[3]string{f.ask(1, with("10.255.3.0/24", 0)), "10.255.3.0/24", "a free one, without containers"},
+			[3]string{f.ask(2, with("10.255.2.0/24", 7)), "10.255.2.0/24 returning", "a free one, with containers, which know group ids of long ago"},
+			[3]string{f.ask(3, with("10.255.2.0/24", 1)), "conflict: cell cell-3: 1 container runs in 10.255.2.0/24, and it cannot have that again: cell cell-2 at 192.0.2.2 has 10.255.2.0/24 now" + stop, "another cell's"},
+			[3]string{f.ask(3, with("10.254.1.0/24", 1)), "conflict: cell cell-3: 1 container runs in 10.254.1.0/24, and it cannot have that again: subnet 10.254.1.0/24: outside the configured network", "outside the overlay"},
+			[3]string{f.ask(3, with("10.77.0.0/24", 1)), "conflict: cell cell-3: 1 container runs in 10.77.0.0/24, and it cannot have that again: subnet 10.77.0.0/24: overlaps 10.77.0.0/24, the first block of 10.77.0.0/23", "the block that is kept for addresses"},
+			[3]string{f.ask(3, with("10.77.0.0/23", 1)), "conflict: cell cell-3: 1 container runs in 10.77.0.0/23, and it cannot have that again: subnet 10.77.0.0/23: overlaps", "a whole network"},
+			[3]string{f.has(3), "none", "after refusals"},
+			[3]string{f.ask(3, with("10.255.2.0/24", 0)), "10.255.1.0/24", "another cell's, without containers: the first free one"},
+			[3]string{f.ask(3, with("10.255.9.0/24", 0)), "10.255.1.0/24", "its own row wins without containers"},
+			[3]string{f.ask(3, with("10.255.3.0/24", 2)), "conflict: cell cell-3: 2 containers run in 10.255.3.0/24, and its lease is 10.255.1.0/24: stop them, and it gets the lease; or restore", "containers run elsewhere"},
+			[3]string{f.ask(3, with("10.255.1.0/24", 2)), "10.255.1.0/24", "containers run where its lease is"},
+			[3]string{f.ask(4, with("10.255.1.128/25", 3)), "conflict: cell cell-4: 3 containers run in 10.255.1.128/25, and it cannot have that again: cell cell-3 at", "a part of another's"},
+		)
+		f.expire(3)
+		f.are(
+			[3]string{f.ask(4, with("10.255.1.128/25", 3)), "10.255.1.128/25 returning", "an expired lease makes way for it"},
+			[3]string{f.has(3), "none", "whose that was"},
+			[3]string{f.ask(3, controller.GrantLease{}), "10.77.1.0/24", "which gets the next one"},
+		)
+		f.expire(2)
+		f.are([3]string{f.ask(2, with("10.255.1.0/24", 1)), "conflict: cell cell-2: 1 container runs in 10.255.1.0/24, and its lease is 10.255.2.0/24", "an expired lease is still its own"})
+	})
+}
+
+// TestSingleAddresses come out of the first blocks, which no cell's block does.
+func TestSingleAddresses(t *testing.T) {
+	onEach(t, func(t *testing.T, db place) {
+		f := newFleet(t, db)
+		router := controller.GrantLease{SingleIP: true}
+		with := func(text string) controller.GrantLease {
+			return controller.GrantLease{SingleIP: true, Subnet: subnet(text)}
+		}
+		f.are(
+			[3]string{f.ask(1, router), "10.255.0.1/32", "the first one"},
+			[3]string{f.ask(1, router), "10.255.0.1/32", "again"},
+			[3]string{f.ask(2, with("10.77.0.9/32")), "10.77.0.9/32", "the one that it had"},
+			[3]string{f.ask(3, with("10.77.0.9/32")), "10.255.0.2/32", "another's"},
+			[3]string{f.ask(4, with("10.255.0.0/32")), "10.255.0.3/32", "the first address is nobody's"},
+			[3]string{f.ask(5, with("10.255.0.255/32")), "10.255.0.4/32", "the last one neither"},
+			[3]string{f.ask(6, with("10.255.1.1/32")), "10.255.0.5/32", "not out of a cell's block"},
+			[3]string{f.ask(7, controller.GrantLease{}), "10.255.1.0/24", "a cell's block"},
+			[3]string{f.ask(8, controller.GrantLease{SingleIP: true, Subnet: subnet("10.255.0.9/32"), Containers: 1}), "conflict: cell cell-8: 1 container runs in 10.255.0.9/32, and a cell with a single address runs none", "with containers"},
+			// From one kind to the other.
+			[3]string{f.ask(7, controller.GrantLease{SingleIP: true, Subnet: subnet("10.255.1.0/24"), Containers: 1}), "conflict: cell cell-7: 1 container runs in 10.255.1.0/24", "a cell that becomes a router, too early"},
+			[3]string{f.ask(7, controller.GrantLease{SingleIP: true, Subnet: subnet("10.255.1.0/24")}), "10.255.0.6/32", "a cell that becomes a router"},
+			[3]string{f.ask(1, controller.GrantLease{Subnet: subnet("10.255.0.1/32"), Containers: 1}), "conflict: cell cell-1: its lease is 10.255.0.1/32, and it asks for one of another kind (single_ip false) while 1 container runs", "a router that runs containers"},
+			[3]string{f.ask(1, controller.GrantLease{Subnet: subnet("10.255.0.1/32")}), "10.255.1.0/24", "a router that becomes a cell"},
+			[3]string{f.ask(9, router), "10.255.0.1/32", "the address that it left"},
+		)
+		do(t, f.Store, controller.DrainCell{Cell: "cell-1", By: "ann"})
+		f.are([3]string{f.ask(1, router), "conflict: cell cell-1 is to be drained, and asks for a lease of another kind (single_ip true): `weft cells undrain cell-1`", "while it is drained"})
+		var rows []string
+		for i := range 2 * 254 {
+			address := netip.AddrFrom4([4]byte{10, []byte{255, 77}[i/254], 0, byte(1 + i%254)})
+			rows = append(rows, fmt.Sprintf("('full-%d', '%s/32', '192.0.3.%d')", i, address, i))
+		}
+		hand(t, db, "DELETE FROM leases WHERE cell <> 'cell-1'", "INSERT INTO leases (cell, subnet, vtep) VALUES "+strings.Join(rows, ", "))
+		f.are([3]string{f.ask(2, router), "exhausted: no single address is left for cell cell-2 in the first blocks (length 24) of [10.255.0.0/22 10.77.0.0/23]: remove routers", "all are taken"})
+		hand(t, db, "UPDATE leases SET state = 'expired' WHERE cell IN ('full-300', 'cell-1')")
+		f.are(
+			[3]string{f.ask(2, router), "10.77.0.47/32", "an expired one makes way"},
+			[3]string{f.has(1), "10.255.1.0/24 expired", "an expired block does not"},
+		)
+	})
 }

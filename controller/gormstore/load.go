@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
-	"net/netip"
 	"strconv"
 	"time"
 
@@ -20,15 +19,15 @@ import (
 // loading collects what Load finds.
 type loading struct {
 	controller.Snapshot
-	apps     map[flows.GroupID]flows.AppID
-	networks []netip.Prefix
-	peers    []flows.Peer
+	apps  map[flows.GroupID]flows.AppID
+	pool  pool
+	peers []flows.Peer
 }
 
 // Load reads everything, in one transaction. It trusts no row: those that make
 // no sense are in Faults, and the rest is as if they were not there.
 func (s *Store) Load(ctx context.Context) (controller.Snapshot, error) {
-	l := &loading{apps: map[flows.GroupID]flows.AppID{}, networks: s.Networks}
+	l := &loading{apps: map[flows.GroupID]flows.AppID{}, pool: s.pool()}
 	err := s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
 		var lock lockRow
 		if err := tx.First(&lock, 1).Error; err != nil {
@@ -41,7 +40,8 @@ func (s *Store) Load(ctx context.Context) (controller.Snapshot, error) {
 		}{
 			{"SELECT id, app, freed_revision, freed_at, type FROM `groups` ORDER BY id", l.group},
 			{"SELECT id, source_group, destination_group, protocol, first_port, last_port, name, description, set_name, labels, creator, created FROM policies ORDER BY id", l.policy},
-			{"SELECT cell, subnet, vtep FROM leases ORDER BY cell", l.lease},
+			{"SELECT cell, subnet, vtep, state FROM leases ORDER BY cell", l.lease},
+			{"SELECT cell, drained FROM drains ORDER BY cell", l.drain},
 			{"SELECT name, value FROM settings ORDER BY name", l.setting},
 			{readSecurityGroups, l.securityGroup},
 		} {
@@ -190,7 +190,7 @@ func (l *loading) lease(row []any) error {
 	stored := leaseBody{Cell: text(row[0]), Subnet: text(row[1]), VTEP: text(row[2])}
 	peer, err := stored.peer()
 	if err == nil {
-		err = inside(peer.Lease, l.networks)
+		err = l.pool.inside(peer.Lease)
 	}
 	if err != nil {
 		return fmt.Errorf("leases: cell %q: %w", stored.Cell, err)
@@ -201,7 +201,28 @@ func (l *loading) lease(row []any) error {
 		}
 	}
 	l.peers = append(l.peers, peer)
-	l.Events = append(l.Events, controller.LeaseGranted{Peer: peer})
+	state := text(row[3])
+	l.Events = append(l.Events, controller.LeaseGranted{Peer: peer, Returning: state == returning})
+	switch state {
+	case inForce, returning:
+	case expired:
+		l.Events = append(l.Events, controller.LeaseExpired{Cell: peer.Cell})
+	default:
+		return fmt.Errorf("leases: cell %q: state %q: it counts as in force", peer.Cell, state)
+	}
+	return nil
+}
+
+// drain reads a cell that is to be drained, or has been: its time is not looked at.
+func (l *loading) drain(row []any) error {
+	cell := flows.CellID(text(row[0]))
+	if err := api.CheckCell(cell); err != nil {
+		return fmt.Errorf("drains: %w", err)
+	}
+	l.Events = append(l.Events, controller.DrainBegun{Cell: cell})
+	if text(row[1]) != "0" {
+		l.Events = append(l.Events, controller.LeaseReleased{Cell: cell})
+	}
 	return nil
 }
 

@@ -33,7 +33,12 @@ func TestOlderDatabaseIsMigrated(t *testing.T) {
 					"INSERT INTO policies (id, source_group, destination_group, protocol, first_port, last_port, revision) VALUES (1, 1, 2, 6, 80, 80, 1)",
 					`INSERT INTO changes VALUES (1, 1700000000123, 'ann', '{"groups":[{"group":1,"app":"cats"},{"group":2,"app":"dogs"}],"add":[{"id":1,"from":"cats","to":"dogs","from_group":1,"to_group":2,"protocol":6,"first":80,"last":80}]}'),`+
 						` (2, 1700000000124, 'bob', '{')`,
-					"UPDATE `lock` SET revision = 2, policy = 1")
+					"UPDATE `lock` SET revision = 2, policy = 1",
+					"INSERT INTO leases (cell, subnet, vtep) VALUES ('cell-1', '10.255.1.0/24', '192.0.2.1')")
+				if steps >= 3 { // which a controller of that step does itself
+					hand(t, db, "UPDATE `lock` SET policies_revision = 2, policies_changed = 1700000000124000000",
+						"INSERT INTO app_changes VALUES ('cats', 1), ('dogs', 1)")
+				}
 				s := open(t, db, options())
 				last := migrations[len(migrations)-1].id
 				if from, to := s.Migrated(); from != migrations[steps-1].id || to != last {
@@ -48,6 +53,10 @@ func TestOlderDatabaseIsMigrated(t *testing.T) {
 				}
 				if got := marks(t, s); got.PoliciesChanged != 1700000000124_000_000 {
 					t.Errorf("marks %+v", got)
+				}
+				renewals, err := s.Renewals(t.Context())
+				if err != nil || len(renewals) != 1 || renewals[0].Cell != "cell-1" || !renewals[0].At.Equal(options().Now()) {
+					t.Errorf("leases were renewed %+v, %v: those of before count from the migration on", renewals, err)
 				}
 				if got := audit(t, s, api.AuditQuery{App: "cats"}); !strings.HasPrefix(got, "1 ann +1") {
 					t.Errorf("audit %s", got)

@@ -137,13 +137,15 @@ func TestBrokenRows(t *testing.T) {
 			"INSERT INTO security_groups (id, guid, name, rules, staging_default, running_default, staging_spaces, running_spaces) VALUES (1, '', 'a', '', 0, 0, '[]', '[]'), (0, 'b', 'b', '', 0, 0, '[]', '[]'), (3, 'c', 'c', '', 0, 0, '{', '[]'), (4, 'd', 'd', '[]', 1, 0, '[]', '[\"s\"]')",
 			"INSERT INTO `groups` (id, app) VALUES (70000, 'far'), (0, 'zero')", "INSERT INTO `groups` (id, app, freed_revision, freed_at) VALUES (41, 'early', 999, 1), (42, 'never', 1, -5), (43, 'when', 'x', 1)",
 			"INSERT INTO settings VALUES ('logging', '{'), ('colour', 'blue')",
-			"INSERT INTO leases VALUES ('cell-2', 'nonsense', '192.0.2.2'), ('cell-3', '10.99.0.0/24', '192.0.2.3'), ('cell-4', '10.255.4.0/24', 'fd00::1'),"+
+			"INSERT INTO leases (cell, subnet, vtep) VALUES ('cell-2', 'nonsense', '192.0.2.2'), ('cell-3', '10.99.0.0/24', '192.0.2.3'), ('cell-4', '10.255.4.0/24', 'fd00::1'),"+
 				" ('cell-5', '10.255.1.128/25', '192.0.2.5'), ('Cell 6', '10.255.6.0/24', '192.0.2.6'), ('cell-7', '10.255.7.0/24', '192.0.2.7')",
+			"INSERT INTO leases (cell, subnet, vtep, state) VALUES ('cell-9', '10.255.9.0/24', '192.0.2.9', 'asleep')",
+			"INSERT INTO drains (cell, drained) VALUES ('Cell 8', 0)",
 		)
 		s = reopen(t, s, db)
 		snapshot := load(t, s)
-		if len(snapshot.Faults) != 26 {
-			t.Errorf("%d faults, want 26", len(snapshot.Faults))
+		if len(snapshot.Faults) != 28 {
+			t.Errorf("%d faults, want 28", len(snapshot.Faults))
 		}
 		var faults strings.Builder
 		for _, fault := range snapshot.Faults {
@@ -158,6 +160,7 @@ func TestBrokenRows(t *testing.T) {
 			`settings: logging: unexpected end`, `settings: "colour": no such setting`,
 			`leases: cell "cell-2"`, `leases: cell "cell-3": subnet 10.99.0.0/24: outside`, `leases: cell "cell-4": vtep "fd00::1"`,
 			`leases: cell "cell-5": 10.255.1.128/25 at 192.0.2.5 collides with cell cell-1`, `leases: cell "Cell 6"`,
+			`leases: cell "cell-9": state "asleep": it counts as in force`, `drains: cell id "Cell 8"`,
 		} {
 			if !strings.Contains(faults.String(), want) {
 				t.Errorf("no fault says %q; they are:\n%s", want, faults.String())
@@ -167,7 +170,7 @@ func TestBrokenRows(t *testing.T) {
 		if got := fmt.Sprint(served.Policies()); got != "[{1 cats dogs tcp {80 80}} {9 dogs cats udp {53 53}} {10 dogs cats udp {54 54}} {11 dogs cats udp {55 55}}]" {
 			t.Errorf("policies %s", got)
 		}
-		if got := served.Cells(); len(got) != 2 || got[0].Cell != "cell-1" || got[1].Cell != "cell-7" {
+		if got := served.Cells(); len(got) != 3 || got[0].Cell != "cell-1" || got[1].Cell != "cell-7" || got[2].State != "" {
 			t.Errorf("cells %v", got)
 		}
 		// Writing goes on among the ruins.

@@ -36,9 +36,17 @@ type (
 		Created                       int64 // Unix time, ms; 0: older than the record of it
 	}
 	leaseRow struct {
-		Cell   string `gorm:"primaryKey"`
-		Subnet string // CIDR
-		VTEP   string `gorm:"column:vtep"` // IPv4
+		Cell      string `gorm:"primaryKey"`
+		Subnet    string // CIDR
+		VTEP      string `gorm:"column:vtep"` // IPv4
+		RenewedAt int64  // Unix time, ms
+		State     string // inForce, expired or returning
+	}
+	// drainRow is a cell that is to start no more containers, or that has been
+	// drained: then it has no lease.
+	drainRow struct {
+		Cell    string `gorm:"primaryKey"`
+		Drained int64  // when, Unix time, ms; 0: not yet
 	}
 	settingRow struct {
 		Name  string `gorm:"primaryKey"`
@@ -76,6 +84,7 @@ type (
 func (groupRow) TableName() string         { return "groups" }
 func (policyRow) TableName() string        { return "policies" }
 func (leaseRow) TableName() string         { return "leases" }
+func (drainRow) TableName() string         { return "drains" }
 func (settingRow) TableName() string       { return "settings" }
 func (securityGroupRow) TableName() string { return "security_groups" }
 func (changeRow) TableName() string        { return "changes" }
@@ -122,6 +131,13 @@ var migrations = []migration{
 			return err
 		}
 		return beginMarks(tx, now)
+	}},
+	{"0004-leases-end", []string{
+		"ALTER TABLE leases ADD COLUMN renewed_at BIGINT NOT NULL DEFAULT 0",
+		"ALTER TABLE leases ADD COLUMN state VARCHAR(15) NOT NULL DEFAULT ''",
+		"CREATE TABLE drains (cell VARCHAR(63) PRIMARY KEY, drained BIGINT NOT NULL)",
+	}, func(tx *gorm.DB, now time.Time) error {
+		return tx.Exec("UPDATE leases SET renewed_at = ? WHERE renewed_at = 0", now.UnixMilli()).Error
 	}},
 }
 

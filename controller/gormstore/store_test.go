@@ -76,11 +76,12 @@ func TestLogLeadsToTheTables(t *testing.T) {
 		do(t, s, controller.AssignGroups{Apps: []flows.AppID{"eels", "fish"}})
 		do(t, s, controller.FreeGroups{Groups: []flows.GroupID{3}})
 		do(t, s, controller.ReleaseGroups{Groups: []controller.Freed{{Group: 3, Revision: 11}}})
+		changesOfLeases(t, s)
 
 		s = reopen(t, s, db)
 		followed := controller.NewState(controller.Overlay{Networks: options().Networks, SubnetPrefix: 24, VNI: 1, Quarantine: 5 * time.Minute})
 		changes, err := s.Changes(t.Context(), 0)
-		if err != nil || len(changes) != 12 {
+		if err != nil || len(changes) != 29 {
 			t.Fatalf("%d changes, %v", len(changes), err)
 		}
 		for i, change := range changes {
@@ -105,6 +106,34 @@ func TestLogLeadsToTheTables(t *testing.T) {
 			t.Errorf("groups %s", got)
 		}
 	})
+}
+
+// changesOfLeases leaves cells in each state that there is.
+func changesOfLeases(t testing.TB, s *Store) {
+	t.Helper()
+	expire := func(cells ...flows.CellID) {
+		for _, cell := range cells {
+			do(t, s, controller.ExpireLeases{Leases: []controller.Renewal{{Cell: cell, At: options().Now()}}})
+		}
+	}
+	for n := 3; n <= 7; n++ {
+		if err := grant(t, s, n, fmt.Sprintf("192.0.2.%d", n)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	do(t, s, controller.DrainCell{Cell: "cell-3"})
+	do(t, s, controller.ReleaseDrained{Cells: []flows.CellID{"cell-3"}})
+	do(t, s, controller.DrainCell{Cell: "cell-4"})
+	do(t, s, controller.RemoveCell{Cell: "cell-4"})
+	do(t, s, controller.DrainCell{Cell: "cell-5"})
+	expire("cell-5", "cell-6", "cell-7")
+	for n := 6; n <= 7; n++ {
+		if err := grant(t, s, n, fmt.Sprintf("192.0.2.%d", n)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	do(t, s, controller.ConfirmReturns{Cells: []flows.CellID{"cell-6"}})
+	do(t, s, controller.GrantLease{Cell: "cell-1", VTEP: netip.MustParseAddr("192.0.2.1"), SingleIP: true})
 }
 
 // groupsText is the listing, without pointers.

@@ -77,8 +77,6 @@ func (w *write) run(cmd controller.Command) (by string, err error) {
 		return cmd.Order.By, w.changePolicies(changes{add: cmd.Add, remove: cmd.Remove, describe: true, order: cmd.Order})
 	case controller.AssignGroups:
 		return "controller", w.assignGroups(cmd.Apps)
-	case controller.GrantLease:
-		return string(cmd.Cell), w.grantLease(cmd.Cell, cmd.VTEP)
 	case controller.FreeGroups:
 		return "controller", w.freeGroups(cmd.Groups)
 	case controller.ReleaseGroups:
@@ -89,6 +87,29 @@ func (w *write) run(cmd controller.Command) (by string, err error) {
 		return cmd.By, w.setSecurityGroups(cmd.Groups)
 	case controller.SetLogging:
 		return cmd.By, w.setLogging(cmd.Logging)
+	}
+	return w.runLease(cmd)
+}
+
+// runLease runs a command about leases.
+func (w *write) runLease(cmd controller.Command) (by string, err error) {
+	switch cmd := cmd.(type) {
+	case controller.GrantLease:
+		return string(cmd.Cell), w.grantLease(cmd)
+	case controller.RenewLeases:
+		return "controller", w.renewLeases(cmd.Cells)
+	case controller.ExpireLeases:
+		return "controller", w.expireLeases(cmd.Leases)
+	case controller.ConfirmReturns:
+		return "controller", w.confirmReturns(cmd.Cells)
+	case controller.ReleaseDrained:
+		return "controller", w.releaseDrained(cmd.Cells)
+	case controller.DrainCell:
+		return cmd.By, w.drainCell(cmd.Cell)
+	case controller.UndrainCell:
+		return cmd.By, w.undrainCell(cmd.Cell)
+	case controller.RemoveCell:
+		return cmd.By, w.removeCell(cmd)
 	}
 	return "", fmt.Errorf("unknown command %T", cmd)
 }
