@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"net/netip"
+	"time"
 
 	"github.com/weft-sdn/weft/api"
 	"github.com/weft-sdn/weft/flows"
@@ -12,15 +13,18 @@ import (
 
 // Lease gives the cell its overlay subnet, the same one each time.
 func (c *Controller) Lease(ctx context.Context, cell flows.CellID, req api.LeaseRequest) (api.Lease, error) {
-	if err := api.CheckCell(cell); err != nil {
-		return api.Lease{}, err
-	}
-	vtep, err := c.checkVTEP(req.VTEP)
+	cmd, err := c.checkLease(cell, req)
 	if err != nil {
 		return api.Lease{}, err
 	}
-	revision, err := c.write(ctx, GrantLease{Cell: cell, VTEP: vtep})
+	revision, err := c.write(ctx, cmd)
 	if err != nil {
+		if api.KindOf(err) == api.ErrConflict {
+			c.log.Error("a cell cannot have a lease", "cell", cell, "error", err)
+		}
+		return api.Lease{}, err
+	}
+	if err := c.catchUp(ctx); err != nil { // another replica may have granted it
 		return api.Lease{}, err
 	}
 	var peer flows.Peer
@@ -28,19 +32,47 @@ func (c *Controller) Lease(ctx context.Context, cell flows.CellID, req api.Lease
 	if err := c.ask(ctx, func(s *State) { peer, known = s.Peer(cell) }); err != nil {
 		return api.Lease{}, err
 	}
-	if !known || peer.VTEP != vtep {
+	if !known || peer.VTEP != cmd.VTEP {
 		return api.Lease{}, api.Unavailable("cell %s: its lease is stored but not in force yet: try again", cell)
 	}
 	if revision != 0 {
-		c.log.Info("lease granted", "cell", cell, "subnet", peer.Lease, "vtep", vtep, "revision", revision)
+		c.log.Info("lease granted", "cell", cell, "subnet", peer.Lease, "vtep", peer.VTEP, "revision", revision)
 	}
+	return c.leaseOnWire(peer), nil
+}
+
+func (c *Controller) leaseOnWire(peer flows.Peer) api.Lease {
 	lease := api.Lease{
-		Cell: string(cell), Subnet: peer.Lease.String(), VNI: uint32(c.overlay.VNI), VXLANPort: c.overlay.VXLANPort,
+		Cell: string(peer.Cell), Subnet: peer.Lease.String(), VNI: uint32(c.overlay.VNI), VXLANPort: c.overlay.VXLANPort,
+		ExpirySeconds: int(c.overlay.LeaseExpiry / time.Second),
 	}
 	for _, network := range c.overlay.Networks {
 		lease.Network = append(lease.Network, network.String())
 	}
-	return lease, nil
+	return lease
+}
+
+func (c *Controller) checkLease(cell flows.CellID, req api.LeaseRequest) (cmd GrantLease, err error) {
+	if err := api.CheckCell(cell); err != nil {
+		return cmd, err
+	}
+	cmd = GrantLease{Cell: cell, Containers: req.Containers, SingleIP: req.SingleIP}
+	if cmd.VTEP, err = c.checkVTEP(req.VTEP); err != nil {
+		return cmd, err
+	}
+	if req.Subnet != "" {
+		cmd.Subnet, err = netip.ParsePrefix(req.Subnet)
+		if err != nil || !cmd.Subnet.Addr().Is4() || cmd.Subnet != cmd.Subnet.Masked() {
+			return cmd, api.Invalid("subnet %.60q: must be an IPv4 network such as 10.255.1.0/24, without host bits, as a lease had it", req.Subnet)
+		}
+	}
+	switch {
+	case req.Containers < 0:
+		return cmd, api.Invalid("containers %d: must be 0 or more", req.Containers)
+	case req.Containers > 0 && req.Subnet == "":
+		return cmd, api.Invalid("containers %d: without subnet: must say in which subnet they run", req.Containers)
+	}
+	return cmd, nil
 }
 
 func (c *Controller) checkVTEP(text string) (netip.Addr, error) {
@@ -153,7 +185,11 @@ func (c *Controller) Acknowledge(_ context.Context, cell flows.CellID, applied a
 		return nil
 	}
 	l.failure = ""
+	first := st.acked == 0
 	st.acknowledged(applied.Seq, now)
+	if first || st.told != 0 { // a cell may be back, or drained
+		token(c.unsettled)
+	}
 	if l.paid(applied.Seq, st.revision) {
 		c.acked.fire()
 	}

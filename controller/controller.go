@@ -39,8 +39,9 @@ type Controller struct {
 	acked    signal        // a debt was paid or a stream has ended
 
 	// Tokens.
-	logged  chan struct{} // the log may have grown
-	unnamed chan struct{} // an app may lack a group id
+	logged    chan struct{} // the log may have grown
+	unnamed   chan struct{} // an app may lack a group id
+	unsettled chan struct{} // a cell may be drained, or back
 
 	mu    sync.Mutex // guards links, which only the loop adds to
 	links map[flows.CellID]*link
@@ -64,8 +65,9 @@ func New(ctx context.Context, store Store, overlay Overlay, log *slog.Logger) (*
 		stopped:  make(chan struct{}),
 		links:    map[flows.CellID]*link{},
 
-		logged:  make(chan struct{}, 1),
-		unnamed: make(chan struct{}, 1),
+		logged:    make(chan struct{}, 1),
+		unnamed:   make(chan struct{}, 1),
+		unsettled: make(chan struct{}, 1),
 	}
 	c.step(snapshot.Change)
 	return c, nil
@@ -74,7 +76,7 @@ func New(ctx context.Context, store Store, overlay Overlay, log *slog.Logger) (*
 // Run serves until ctx ends. It owns every goroutine of the controller.
 func (c *Controller) Run(ctx context.Context) error {
 	var running sync.WaitGroup
-	parts := []func(context.Context){c.loop, c.follow, c.name, c.housekeep}
+	parts := []func(context.Context){c.loop, c.follow, c.name, c.settle, c.renew, c.housekeep}
 	if c.store.Shared() {
 		parts = append(parts, c.poll)
 	}
@@ -150,6 +152,9 @@ func (c *Controller) step(ev Event) {
 	}
 	if len(c.state.nameless) > 0 {
 		token(c.unnamed)
+	}
+	if len(c.state.draining) > 0 {
+		token(c.unsettled)
 	}
 	if logged {
 		c.revision.Store(uint64(change.Revision))

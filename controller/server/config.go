@@ -39,8 +39,8 @@ type Config struct {
 	// AllowedCORSDomains (allowed_cors_domains) are the origins of web pages that
 	// may call the external API; "*" for any.
 	AllowedCORSDomains []string
-	// LeaseExpiry (lease_expiry) is how long a cell that is away keeps its lease.
-	// Leases do not expire yet: nothing reads it.
+	// LeaseExpiry (lease_expiry) is how long a cell that is away from all
+	// controllers stays in the tables of the others. From 1s.
 	LeaseExpiry time.Duration
 	// GroupQuarantine (group_quarantine) is how long a freed group id still
 	// waits when every switch has confirmed that it no longer knows it, before

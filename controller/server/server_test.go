@@ -88,7 +88,7 @@ func TestWholeController(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if want := fmt.Sprintf("{cell-%d 10.255.%d.0/24 [10.255.0.0/16] 1 4789}", i+1, i+1); fmt.Sprint(lease) != want {
+		if want := fmt.Sprintf("{cell-%d 10.255.%d.0/24 [10.255.0.0/16] 1 4789 604800}", i+1, i+1); fmt.Sprint(lease) != want {
 			t.Errorf("lease %v, want %s", lease, want)
 		}
 		stream, err := agent.Open(ctx, api.Hello{VTEP: vtep, Endpoints: []api.Endpoint{

@@ -43,7 +43,7 @@ func (c Config) overlay() (controller.Overlay, error) {
 	}
 	overlay := controller.Overlay{
 		Networks: c.networks(fault), SubnetPrefix: c.SubnetPrefix, VNI: flows.VNI(c.VNI), VXLANPort: uint16(c.VXLANPort),
-		Deny: c.denied(fault), SecurityGroups: c.CloudController.URL != "", Quarantine: c.GroupQuarantine,
+		Deny: c.denied(fault), SecurityGroups: c.CloudController.URL != "", Quarantine: c.GroupQuarantine, LeaseExpiry: c.LeaseExpiry,
 	}
 	return overlay, errors.Join(faults...)
 }
@@ -151,8 +151,8 @@ func (c Config) validateLimits(fault faultFunc) {
 	if c.CleanupInterval != 0 && c.CleanupInterval < time.Second {
 		fault("cleanup_interval", c.CleanupInterval, "must be 1s or longer, such as 60m, or 0s for never")
 	}
-	if c.LeaseExpiry <= 0 {
-		fault("lease_expiry", c.LeaseExpiry, "must be longer than 0s, such as 168h")
+	if c.LeaseExpiry < time.Second {
+		fault("lease_expiry", c.LeaseExpiry, "must be 1s or longer, such as 168h")
 	}
 	for _, origin := range c.AllowedCORSDomains {
 		u, err := url.Parse(origin)
