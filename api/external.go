@@ -29,6 +29,7 @@ type External struct {
 	Sets   PolicySets
 	Audits Auditor
 	Watch  PolicyWatch
+	Cells  Cells
 }
 
 // external holds the handlers' dependencies.

@@ -31,7 +31,7 @@ type external struct {
 func newExternal() *external {
 	x := &external{Controller: memory.New()}
 	x.handler = api.NewExternal(api.External{
-		Policies: x, Fleet: x, Sets: x, Auth: api.TokenAuth(token), Started: time.Now(),
+		Policies: x, Fleet: x, Sets: x, Cells: x, Auth: api.TokenAuth(token), Started: time.Now(),
 		Log:  slog.New(slog.NewTextHandler(&x.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		CORS: []string{"https://ui.example.com"}, TagDigits: 4,
 	})

@@ -135,6 +135,7 @@ var limits = map[string]map[string]any{
 	"PolicyPatch.description":   {"maxLength": maxDescriptionBytes},
 	"PolicyPatch.labels":        {"maxProperties": maxLabels},
 	"PoliciesRequest.policies":  {"minItems": 1},
+	"Cell.state":                {"enum": []string{CellDraining, CellDrained, CellExpired, CellReturning}},
 	"Ports.start":               {"minimum": 1, "maximum": 65535},
 	"Ports.end":                 {"minimum": 1, "maximum": 65535},
 }

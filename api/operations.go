@@ -67,6 +67,7 @@ var pathParameters = map[string]parameter{
 	"id":     {"id", "the policy's number", policyID},
 	"name":   {"name", "the policy set's name", setPattern},
 	"app":    {"app", "the app's id", anyString},
+	"cell":   {"cell", "the cell's id, as weft cells lists it", cellName},
 	"cookie": {"cookie", "as ovs-ofctl prints it, such as 0x4000000000000007", anyString},
 }
 
@@ -91,7 +92,7 @@ var (
 
 // nativeOperations are all operations of the native API, in the order of the document.
 func nativeOperations() []operation {
-	return append(policyOperations(), fleetOperations()...)
+	return slices.Concat(policyOperations(), fleetOperations(), cellOperations())
 }
 
 func policyOperations() []operation {
@@ -171,7 +172,7 @@ func policyOperations() []operation {
 
 func fleetOperations() []operation {
 	return []operation{{
-		method: http.MethodGet, path: "/cells", id: "listCells", who: forAdmins, summary: "List the cells that have a lease, by id",
+		method: http.MethodGet, path: "/cells", id: "listCells", who: forAdmins, summary: "List the cells that have a lease, had one that expired or were drained, by id",
 		replies: []reply{okay(CellsList{}, "all of them")}, handle: (*external).listCells,
 	}, {
 		method: http.MethodGet, path: "/endpoints", id: "listEndpoints", who: forAdmins, summary: "List the containers' interfaces, by cell and container",
@@ -198,6 +199,8 @@ func (s *external) serves(op operation) bool {
 		return s.Audits != nil
 	case "watchPolicies":
 		return s.Sets != nil && s.Watch != nil
+	case "drainCell", "undrainCell", "removeCell":
+		return s.Cells != nil
 	}
 	return op.who == forAdmins || s.Sets != nil
 }

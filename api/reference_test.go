@@ -38,7 +38,7 @@ var externalReference = []struct{ method, path, scope, section, text string }{
 // everything is a server that serves all operations. Nothing is called.
 func everything() *echo.Echo {
 	return NewExternal(External{
-		Sets: struct{ PolicySets }{}, Audits: struct{ Auditor }{}, Watch: struct{ PolicyWatch }{},
+		Sets: struct{ PolicySets }{}, Audits: struct{ Auditor }{}, Watch: struct{ PolicyWatch }{}, Cells: struct{ Cells }{},
 		Auth: TokenAuth("x"), Log: slog.New(slog.DiscardHandler),
 	}).(*echo.Echo)
 }

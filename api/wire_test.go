@@ -52,6 +52,7 @@ func pinned(t *testing.T) map[string]any {
 		"ping":             &Message{Type: TypePing},
 		"endpoints-report": &EndpointsReport{Stream: "s1", Up: []Endpoint{endpoint}, Down: []string{"c0"}},
 		"applied":          &Applied{Stream: "s1", Seq: 2, Error: "bundle refused"},
+		"cell-change":      &CellChange{Revision: 13},
 		"cells":            &CellsList{Cells: []Cell{cell}},
 		"endpoints":        &EndpointsList{Endpoints: []Endpoint{listed}},
 		"groups":           &GroupsList{Groups: []Group{{Group: 101, Tag: "0065", App: "cats", Type: "app", Policies: 1}, {Group: 102, Tag: "0066", App: "mice", Type: "app", State: GroupQuarantined, Until: &until}}},

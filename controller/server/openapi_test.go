@@ -33,8 +33,11 @@ type operation struct {
 }
 
 func describe(t *testing.T) *described {
-	_, config := install(t)
+	dir, config := install(t)
 	x := &described{Server: run(t, config)}
+	if _, err := agentClient(t, x.Server, dir, "cell-1").Lease(t.Context(), api.LeaseRequest{VTEP: "192.0.2.1"}); err != nil {
+		t.Fatal(err)
+	}
 	resp, err := http.Get("http://" + x.External.String() + "/openapi.json")
 	if err != nil {
 		t.Fatal(err)
@@ -151,6 +154,10 @@ var examples = []struct{ id, path, body string }{
 	{"explainCookie", "/cookies/0x4000000000000001", ""},
 	{"putLogging", "/logging", `{"accepted":false,"apps":["a"]}`},
 	{"getLogging", "/logging", ""},
+	{"drainCell", "/cells/cell-1/drain", ""},
+	{"listCells", "/cells", ""},
+	{"undrainCell", "/cells/cell-1/drain", ""},
+	{"removeCell", "/cells/cell-1", ""},
 }
 
 // TestOpenAPI: the document is one, the server takes what it says and answers

@@ -147,7 +147,7 @@ func (s *Server) serve(ctx context.Context, p *parts, config Config, guards guar
 
 func (s *Server) externalHandler(config Config, guards guards, log *slog.Logger) http.Handler {
 	return api.NewExternal(api.External{
-		Policies: s.control, Fleet: s.control, Sets: s.control, Audits: s.control, Watch: s.control, Log: log, Started: time.Now(),
+		Policies: s.control, Fleet: s.control, Sets: s.control, Audits: s.control, Watch: s.control, Cells: s.control, Log: log, Started: time.Now(),
 		Auth: guards.auth, Access: guards.access(),
 		CORS:         config.AllowedCORSDomains,
 		MaxPerSource: config.MaxPoliciesPerAppSource,

@@ -59,6 +59,14 @@ func TestNativeScopes(t *testing.T) {
 				}
 			}
 		}
+		for _, request := range []string{"POST /cells/cell-9/drain", "DELETE /cells/cell-9/drain", "DELETE /cells/cell-9"} {
+			for as, status := range map[string]int{"": 401, "guest": 403, "none": 403, "ann": 403, "admin": 404} {
+				method, path, _ := strings.Cut(request, " ")
+				if got := b.call(as, method+" /weft/v1"+path, ""); got.status != status || got.header.Get("Content-Type") != "application/problem+json" {
+					t.Errorf("%s as %q: %d %s", request, as, got.status, got.body)
+				}
+			}
+		}
 	})
 }
 

@@ -11,7 +11,7 @@ import (
 	"github.com/weft-sdn/weft/flows"
 )
 
-// Controller implements api.Policies, api.Fleet, api.Agents and api.Names. The exported
+// Controller implements api.Policies, api.Fleet, api.Cells, api.Agents and api.Names. The exported
 // fields are set before it is used; New makes one.
 type Controller struct {
 	Cellular []api.Cell          // what Cells answers
@@ -165,9 +165,6 @@ func (c *Controller) WaitApplied(ctx context.Context, _ api.Revision, disconnect
 	}
 	return pending
 }
-
-// Cells returns the field.
-func (c *Controller) Cells(context.Context) ([]api.Cell, error) { return c.Cellular, c.Failure }
 
 // Endpoints returns the field.
 func (c *Controller) Endpoints(context.Context) ([]api.Endpoint, error) { return c.Attached, c.Failure }
