@@ -73,41 +73,6 @@ func (l listing[T]) nameApps(ctx context.Context, c *cli, items []T) error {
 	return nil
 }
 
-// newCells returns weft cells.
-func newCells(c *cli) *cobra.Command {
-	l := listing[api.Cell]{
-		headers: []string{"CELL", "VTEP", "SUBNET", "STATE", "REVISION", "ENDPOINTS", "ERROR"},
-		fetch:   func(ctx context.Context, client *api.Client) ([]api.Cell, error) { return client.Cells(ctx) },
-		row: func(x api.Cell) []string {
-			state := "connected"
-			switch {
-			case !x.Connected:
-				state = "away"
-			case x.Behind:
-				state = "behind"
-			}
-			return []string{
-				x.Cell, x.VTEP, x.Subnet, state,
-				strconv.FormatUint(x.Applied, 10), strconv.Itoa(x.Endpoints), x.Error,
-			}
-		},
-		wrap: func(list []api.Cell) any { return api.CellsList{Cells: list} },
-		none: "No cell has a lease. A cell gets one when its weft-agent first reaches the controller.",
-	}
-	return &cobra.Command{
-		Use:   "cells",
-		Short: "Show the cells and what their switches hold",
-		Long: `Show the cells that hold a lease. REVISION is the newest change that the cell's
-switch itself has confirmed; ERROR is what its agent last could not install. A
-cell is behind while its switch has yet to confirm a change of its table: for a
-moment after every change. Cells that stay behind or away hold up the release of
-group ids (weft groups).`,
-		Example: `  weft cells`,
-		Args:    cobra.NoArgs,
-		RunE:    l.run(c),
-	}
-}
-
 // newEndpoints returns weft endpoints.
 func newEndpoints(c *cli) *cobra.Command {
 	l := listing[api.Endpoint]{

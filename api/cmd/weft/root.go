@@ -64,6 +64,9 @@ const rootExample = `  weft login --token-file /var/lib/weft/token
   # which policy caused the flow that ovs-ofctl shows?
   weft explain 0x4000000000000007
 
+  # take a cell out of service
+  weft cells drain cell-3
+
   # who talks to cats, from now on? (the cells' flow logs tell)
   weft logging cats on
 

@@ -44,7 +44,7 @@ func TestScripts(t *testing.T) {
 			env.Defer(cf.Close)
 			x := controller(filepath.Base(env.WorkDir))
 			server := httptest.NewServer(api.NewExternal(api.External{
-				TagDigits: 4, Sets: x,
+				TagDigits: 4, Sets: x, Cells: x,
 				Policies: x, Fleet: x, Auth: cf, Log: slog.New(slog.DiscardHandler), Started: time.Now(),
 			}))
 			env.Defer(server.Close)
@@ -72,6 +72,15 @@ func controller(script string) *memory.Controller {
 		x.Attached = []api.Endpoint{
 			{Container: "c1", App: "cats", IP: "10.255.1.2", OFPort: 7, Cell: "cell-1", Group: 101, Log: true, Egress: "tcp 10.0.0.1-10.0.0.9 443; udp 10.0.0.2 53; icmp 10.0.0.1 8/0"},
 			{Container: strings.Repeat("0123456789abcdef", 4), IP: "10.255.1.3", OFPort: 8, Cell: "cell-1", Egress: "all 192.0.2.7"},
+		}
+	case "cells":
+		x.Cellular = []api.Cell{
+			{Cell: "cell-1", VTEP: "192.0.2.1", Subnet: "10.255.1.0/24", Connected: true, Applied: 12, Endpoints: 2},
+			{Cell: "cell-2", VTEP: "192.0.2.2", Subnet: "10.255.2.0/24", Applied: 11},
+			{Cell: "cell-3", VTEP: "192.0.2.3", Subnet: "10.255.3.0/24", State: api.CellExpired},
+			{Cell: "cell-4", VTEP: "192.0.2.4", Subnet: "10.255.4.0/24", State: api.CellReturning, Connected: true},
+			{Cell: "cell-5", State: api.CellDrained},
+			{Cell: "router-1", VTEP: "192.0.2.6", Subnet: "10.255.0.1/32", SingleIP: true, Connected: true, Applied: 12},
 		}
 	case "groups":
 		until := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
