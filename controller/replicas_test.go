@@ -18,24 +18,30 @@ import (
 
 func TestMain(m *testing.M) { mariadb.Main(m) }
 
-// replica runs a controller on a database that it shares.
+// replica runs a controller on a database that it shares, until the test ends.
 func replica(t *testing.T, dsn string) *controller.Controller {
 	t.Helper()
+	c, stop := replicaOf(t, dsn, overlay())
+	t.Cleanup(stop)
+	return c
+}
+
+func replicaOf(t *testing.T, dsn string, overlay controller.Overlay) (c *controller.Controller, stop func()) {
+	t.Helper()
 	store, err := gormstore.Open(t.Context(), dsn, gormstore.Options{
-		Networks: overlay().Networks, SubnetPrefix: overlay().SubnetPrefix, Log: slog.New(slog.DiscardHandler),
+		Networks: overlay.Networks, SubnetPrefix: overlay.SubnetPrefix, Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := controller.New(t.Context(), store, overlay(), slog.New(slog.DiscardHandler))
+	c, err = controller.New(t.Context(), store, overlay, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	done := make(chan struct{})
 	go func() { defer close(done); _ = c.Run(ctx) }() // Run has no other end than ctx's
-	t.Cleanup(func() { cancel(); <-done; store.Close() })
-	return c
+	return c, func() { cancel(); <-done; store.Close() }
 }
 
 // TestReplicas: what one replica acknowledged, another tells at once to who
