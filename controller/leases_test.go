@@ -133,6 +133,11 @@ func TestDrainWaitsForTheAgent(t *testing.T) {
 	if err := b.Acknowledge(b.limit(), a.cell, failed); err != nil {
 		t.Fatal(err)
 	}
+	if err := a.report(nil); err != nil { // the cell is looked at again
+		t.Fatal(err)
+	}
+	a.silent()
+	b.becomes(1, "10.1.0.0/16 draining connected")
 	undrain()
 	a.ackUpTo(told.Seq) // of a message that no longer holds
 	if msg := a.next(); msg.Draining == nil || *msg.Draining {
@@ -216,7 +221,10 @@ func TestExpiry(t *testing.T) {
 		t.Errorf("its table has %v", two.table)
 	}
 	b.becomes(2, "10.2.0.0/16 returning connected")
+	b.cellNumber(3).ack() // who is back is looked for again
+	one.until(func() bool { return one.has("cell/cell-3") })
 	one.silent()
+	b.becomes(2, "10.2.0.0/16 returning connected")
 	two.ack()
 	one.until(func() bool { return one.has("cell/cell-2") })
 	b.becomes(2, "10.2.0.0/16 connected")
