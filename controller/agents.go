@@ -19,8 +19,8 @@ func (c *Controller) Lease(ctx context.Context, cell flows.CellID, req api.Lease
 	}
 	revision, err := c.write(ctx, cmd)
 	if err != nil {
-		if api.KindOf(err) == api.ErrConflict {
-			c.log.Error("a cell cannot have a lease", "cell", cell, "error", err)
+		if cmd.Containers > 0 && api.KindOf(err) == api.ErrConflict {
+			c.log.Error("containers run where the cell cannot have its lease", "cell", cell, "containers", cmd.Containers, "subnet", cmd.Subnet, "error", err)
 		}
 		return api.Lease{}, err
 	}

@@ -288,3 +288,45 @@ func TestSingleAddresses(t *testing.T) {
 		)
 	})
 }
+
+// TestNetworkGrows: leases stay, and what was added is given. A network that was
+// moved away from a lease makes that unusable, and says so.
+func TestNetworkGrows(t *testing.T) {
+	onEach(t, func(t *testing.T, db place) {
+		f := newFleet(t, db)
+		grow := func(networks ...string) {
+			t.Helper()
+			o := f.Options
+			o.Networks = nil
+			for _, text := range networks {
+				o.Networks = append(o.Networks, subnet(text))
+			}
+			if err := f.Close(); err != nil {
+				t.Fatal(err)
+			}
+			f.Store = open(t, db, o)
+		}
+		grow("10.255.128.0/23")
+		f.are(
+			[3]string{f.ask(1, controller.GrantLease{}), "10.255.129.0/24", "a network with one block"},
+			[3]string{f.ask(2, controller.GrantLease{SingleIP: true}), "10.255.128.1/32", "its first block"},
+			[3]string{f.ask(3, controller.GrantLease{}), "exhausted: no subnet", "a full network"},
+		)
+		grow("10.255.128.0/23", "10.77.0.0/23")
+		f.are([3]string{f.ask(3, controller.GrantLease{}), "10.77.1.0/24", "a second network"})
+		grow("10.255.128.0/22", "10.77.0.0/23")
+		f.are(
+			[3]string{f.ask(4, controller.GrantLease{}), "10.255.130.0/24", "the first one is larger"},
+			[3]string{f.ask(1, controller.GrantLease{Subnet: subnet("10.255.129.0/24"), Containers: 1}), "10.255.129.0/24", "who was there"},
+		)
+		grow("10.255.0.0/16") // 10.77.0.0/23 is no more
+		f.are(
+			[3]string{f.ask(2, controller.GrantLease{SingleIP: true}), "10.255.128.1/32", "an address out of what was the first block"},
+			[3]string{f.ask(5, controller.GrantLease{}), "10.255.1.0/24", "the first block that is free now"},
+			[3]string{f.ask(6, controller.GrantLease{SingleIP: true}), "10.255.0.1/32", "the first block is another one now"},
+			[3]string{f.ask(3, controller.GrantLease{}), "conflict: cell cell-3: its lease in the database cannot be used: subnet 10.77.1.0/24: outside the configured network [10.255.0.0/16]", "a network that is gone"},
+		)
+		do(t, f.Store, controller.RemoveCell{Cell: "cell-3", By: "ann"})
+		f.are([3]string{f.ask(3, controller.GrantLease{}), "10.255.2.0/24", "when its old lease is removed"})
+	})
+}
