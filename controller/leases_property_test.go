@@ -24,11 +24,12 @@ func drawGrant(t *rapid.T, revision api.Revision, cell int) Event {
 	return Change{Revision: revision, Events: events}
 }
 
-// drawEnd ends a cell's lease, or its return, in one of the ways that there are.
+// drawEnd ends a cell's lease, or its return, in one of the ways that there are;
+// or begins or ends a drain.
 func drawEnd(t *rapid.T, revision api.Revision, cell int) Event {
 	id := peer(cell).Cell
 	return Change{Revision: revision, Events: rapid.SampledFrom([][]Event{
-		{LeaseExpired{id}}, {LeaseReleased{id}}, {LeaseReleased{id}, DrainEnded{id}}, {CellReturned{id}}, {CellReturned{id}},
+		{LeaseExpired{id}}, {LeaseReleased{id}}, {LeaseReleased{id}, DrainEnded{id}}, {CellReturned{id}}, {CellReturned{id}}, {DrainBegun{id}}, {DrainBegun{id}}, {DrainEnded{id}},
 	}).Draw(t, "end")}
 }
 

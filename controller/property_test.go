@@ -71,14 +71,12 @@ func drawEvent(t *rapid.T, s *State, step int) Event {
 	cell := rapid.IntRange(0, someCells-1).Draw(t, "cell")
 	revision := api.Revision(step)
 	switch rapid.SampledFrom([]string{
-		"lease", "lease", "end", "drain", "name", "allow", "allow", "revoke", "up", "up", "down", "hello", "free", "free", "release", "logging", "security",
+		"lease", "lease", "end", "name", "allow", "allow", "revoke", "up", "up", "down", "hello", "free", "free", "release", "logging", "security",
 	}).Draw(t, "event") {
 	case "lease":
 		return drawGrant(t, revision, cell)
 	case "end":
 		return drawEnd(t, revision, cell)
-	case "drain":
-		return Change{Revision: revision, Events: []Event{rapid.SampledFrom([]Event{DrainBegun{peer(cell).Cell}, DrainEnded{peer(cell).Cell}}).Draw(t, "drain")}}
 	case "name":
 		return Change{Revision: revision, Events: named(s, app(rapid.IntRange(1, someApps).Draw(t, "app")))}
 	case "free":

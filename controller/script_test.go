@@ -218,27 +218,14 @@ func (s *script) event(verb, rest string) Event {
 		for guid := range strings.SplitSeq(arg["guid"], ",") {
 			change.Events = append(change.Events, SecurityGroupRemoved{GUID: guid})
 		}
-	case "lease":
-		peer := flows.Peer{Cell: cell, VTEP: netip.MustParseAddr(arg["vtep"]), Lease: netip.MustParsePrefix(arg["subnet"])}
-		if instead := flows.CellID(arg["instead-of"]); instead != "" {
-			change.Events = []Event{LeaseReleased{instead}}
-		}
-		change.Events = append(change.Events, LeaseGranted{Peer: peer, Returning: arg["returning"] != ""})
-	case "returned":
-		change.Events = []Event{CellReturned{cell}}
-	case "expire":
-		change.Events = []Event{LeaseExpired{cell}}
+	case "lease", "returned", "expire", "drain", "undrain", "remove":
+		change.Events = leaseEvents(verb, cell, arg)
 	case "release":
-		change.Events = []Event{LeaseReleased{cell}}
-		if arg["group"] != "" {
-			change.Events = []Event{GroupReleased{flows.GroupID(s.number(arg["group"]))}}
+		if arg["group"] == "" {
+			change.Events = leaseEvents(verb, cell, arg)
+			break
 		}
-	case "drain":
-		change.Events = []Event{DrainBegun{cell}}
-	case "undrain":
-		change.Events = []Event{DrainEnded{cell}}
-	case "remove":
-		change.Events = []Event{LeaseReleased{cell}, DrainEnded{cell}}
+		change.Events = []Event{GroupReleased{flows.GroupID(s.number(arg["group"]))}}
 	case "name":
 		change.Events = s.assign(nil, flows.AppID(arg["app"]))
 	case "allow":
@@ -257,6 +244,29 @@ func (s *script) event(verb, rest string) Event {
 		s.t.Fatalf("unknown verb %q", verb)
 	}
 	return change
+}
+
+// leaseEvents is what the log says of a cell's lease.
+func leaseEvents(verb string, cell flows.CellID, arg map[string]string) (events []Event) {
+	switch verb {
+	case "lease":
+		if instead := flows.CellID(arg["instead-of"]); instead != "" {
+			events = []Event{LeaseReleased{instead}}
+		}
+		peer := flows.Peer{Cell: cell, VTEP: netip.MustParseAddr(arg["vtep"]), Lease: netip.MustParsePrefix(arg["subnet"])}
+		return append(events, LeaseGranted{Peer: peer, Returning: arg["returning"] != ""})
+	case "returned":
+		return []Event{CellReturned{cell}}
+	case "expire":
+		return []Event{LeaseExpired{cell}}
+	case "drain":
+		return []Event{DrainBegun{cell}}
+	case "undrain":
+		return []Event{DrainEnded{cell}}
+	case "remove":
+		return []Event{LeaseReleased{cell}, DrainEnded{cell}}
+	}
+	return []Event{LeaseReleased{cell}}
 }
 
 func (s *script) allow(words string, arg map[string]string) []Event {

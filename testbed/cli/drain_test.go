@@ -106,7 +106,31 @@ func TestDrain(t *testing.T) {
 		t.Error("the agent was told that it may go on")
 	}
 
-	drain := weft("cells", "drain", "cell-1")
+	a.watchDrain(t, weft("cells", "drain", "cell-1"), stream)
+	if err := <-a.over; !errors.Is(err, api.ErrGone) && !errors.Is(err, api.ErrUnavailable) {
+		t.Errorf("the stream of a drained cell ended with %v", err)
+	}
+	if _, err := a.Lease(t.Context(), api.LeaseRequest{VTEP: "192.0.2.1"}); !errors.Is(err, api.ErrConflict) {
+		t.Errorf("a drained cell asks for a lease: %v", err)
+	}
+	if out, err := weft("cells").CombinedOutput(); err != nil || !strings.Contains(string(out), "cell-1  -     -       drained  ") {
+		t.Errorf("the listing: %v\n%s", err, out)
+	}
+	if out, err := weft("cells", "undrain", "cell-1").CombinedOutput(); err != nil {
+		t.Errorf("undrain: %v: %s", err, out)
+	}
+	if lease, err := a.Lease(t.Context(), api.LeaseRequest{VTEP: "192.0.2.1"}); err != nil || lease.Subnet != "10.255.1.0/24" {
+		t.Errorf("let in again: %+v, %v", lease, err)
+	}
+	if out, err := weft("audit", "--by", "token").CombinedOutput(); err != nil || !strings.Contains(string(out), "cell cell-1 is to be drained") {
+		t.Errorf("who did it: %v\n%s", err, out)
+	}
+}
+
+// watchDrain runs weft cells drain, and ends a container for each line that it
+// says.
+func (a *connected) watchDrain(t *testing.T, drain *exec.Cmd, stream string) {
+	t.Helper()
 	pipe, err := drain.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -134,23 +158,5 @@ func TestDrain(t *testing.T) {
 	}
 	if err := drain.Wait(); err != nil {
 		t.Errorf("weft cells drain: %v", err)
-	}
-	if err := <-a.over; !errors.Is(err, api.ErrGone) && !errors.Is(err, api.ErrUnavailable) {
-		t.Errorf("the stream of a drained cell ended with %v", err)
-	}
-	if _, err := a.Lease(t.Context(), api.LeaseRequest{VTEP: "192.0.2.1"}); !errors.Is(err, api.ErrConflict) {
-		t.Errorf("a drained cell asks for a lease: %v", err)
-	}
-	if out, err := weft("cells").CombinedOutput(); err != nil || !strings.Contains(string(out), "cell-1  -     -       drained  ") {
-		t.Errorf("the listing: %v\n%s", err, out)
-	}
-	if out, err := weft("cells", "undrain", "cell-1").CombinedOutput(); err != nil {
-		t.Errorf("undrain: %v: %s", err, out)
-	}
-	if lease, err := a.Lease(t.Context(), api.LeaseRequest{VTEP: "192.0.2.1"}); err != nil || lease.Subnet != "10.255.1.0/24" {
-		t.Errorf("let in again: %+v, %v", lease, err)
-	}
-	if out, err := weft("audit", "--by", "token").CombinedOutput(); err != nil || !strings.Contains(string(out), "cell cell-1 is to be drained") {
-		t.Errorf("who did it: %v\n%s", err, out)
 	}
 }
