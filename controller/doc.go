@@ -19,6 +19,10 @@
 // when, quarantine.go does it). That is decided from what agents have confirmed
 // of their whole tables (link.holds), which is more than what a wait asks.
 //
+// A cell's lease says whether the others know it (leases.go). It is renewed while
+// the cell is connected, and expires when nobody has renewed it for long
+// (renewal.go); fleet.go drains cells, and announces those that are back.
+//
 // The package never opens files or connections: gormstore is the database,
 // server listens, pki makes certificates.
 package controller

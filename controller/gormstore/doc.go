@@ -12,6 +12,9 @@
 // A freed group id stays in its row, marked, until its quarantine is over: the
 // row keeps it for its app and from everybody else (quarantine.go).
 //
+// A lease that nobody renews stays in its row, marked, until another cell needs
+// the subnet (leases.go); pool.go is pure, and knows what can be leased.
+//
 // The schema is made by the same steps on both databases (schema.go); what they
 // do not agree on is in dialect.go.
 //
