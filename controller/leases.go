@@ -11,15 +11,15 @@ import (
 
 // A cell's lease, and with it the cell's place in the tables of all others:
 //
-//	        LeaseGranted              LeaseExpired
-//	none ----------------> in force ----------------> expired
-//	  ^                     |    ^                    |    |
-//	  |    LeaseReleased    |    | CellReturned       |    |
-//	  +---------------------+    |                    |    |
-//	  |                       returning <-------------+    |
-//	  |                             LeaseGranted           |
-//	  +----------------------------------------------------+
-//	                     LeaseReleased
+//	                  LeaseGranted
+//	none, expired  ------------------------------------------> in force
+//	none, expired  -----------> returning  ------------------> in force
+//	                 Returning               CellReturned
+//
+//	in force, returning  ------------------> expired
+//	                        LeaseExpired
+//	in force, returning, expired  ---------> none
+//	                        LeaseReleased
 //
 // Other cells send to a cell and accept from it while its lease is in force.
 // Beside that a cell may be draining, which changes no table.
