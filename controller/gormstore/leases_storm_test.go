@@ -415,7 +415,7 @@ func TestLeaseStormUnderKills(t *testing.T) {
 	s := newStorm(t, []*Store{open(t, db, stormOptions()), open(t, db, stormOptions())})
 	kills := 0
 	s.run(func(over <-chan struct{}) {
-		for ; s.more(60, over); kills++ {
+		for ; s.more(120, over); kills++ {
 			server.Kill()
 			if err := server.Run(); err != nil {
 				t.Error(err)
