@@ -123,7 +123,8 @@ func (c *Client) Tags(ctx context.Context) ([]Tag, error) {
 	return list.Tags, wrap("listing tags", err)
 }
 
-// Cells lists the cells that hold a lease.
+// Cells lists the cells that hold a lease, held one that has expired, or were
+// drained.
 func (c *Client) Cells(ctx context.Context) ([]Cell, error) {
 	var list CellsList
 	err := c.get(ctx, Version+"/cells", &list)

@@ -158,6 +158,8 @@ type SecurityGroup struct {
 
 // Fleet is what the native API needs of the controller.
 type Fleet interface {
+	// Cells lists the cells that have a lease, in force or expired, and those
+	// that have been drained, by id.
 	Cells(ctx context.Context) ([]Cell, error)
 	Endpoints(ctx context.Context) ([]Endpoint, error)
 	// EndpointsOf lists the endpoints of each of the apps, by cell and container id.
@@ -176,8 +178,10 @@ type Fleet interface {
 // Agents is what the internal handlers need of the controller. The cell is the
 // common name of the agent's certificate, never what the request claims.
 type Agents interface {
-	// Lease gives the cell its overlay subnet, the same one each time.
-	Lease(ctx context.Context, cell flows.CellID, vtep LeaseRequest) (Lease, error)
+	// Lease gives the cell its overlay subnet, the same one each time. Conflict:
+	// another cell has its VTEP, it was drained, or its containers run where its
+	// lease is not. Exhausted: no subnet is left.
+	Lease(ctx context.Context, cell flows.CellID, want LeaseRequest) (Lease, error)
 	// Open starts the cell's stream; an older stream of the cell ends.
 	Open(ctx context.Context, cell flows.CellID, hello Hello) (Stream, error)
 	// Report changes the endpoints of an open stream. Gone if it has ended.
