@@ -19,11 +19,11 @@ type closure struct {
 // closure tells it from what the agent knows at now. Nothing of it touches a
 // container that runs.
 func (a *Agent) closure(now time.Time) closure {
-	if reason := a.barred(); reason != "" {
-		return closure{reason: reason}
-	}
 	if a.denied != "" {
 		return closure{"the controller gives the cell no lease: " + a.denied, true}
+	}
+	if reason := a.barred(); reason != "" {
+		return closure{reason: reason}
 	}
 	if err := a.lease.expired(now); err != nil {
 		return closure{err.Error(), true}

@@ -104,3 +104,47 @@ func TestWithTheRealController(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// TestDrainByTheRealController: no container is started on a cell that is being
+// drained, its lease ends with its last one, and it gets one again when it is let
+// in.
+func TestDrainByTheRealController(t *testing.T) {
+	b, folder := newBed(t), t.TempDir()
+	makeCertificates(t, folder)
+	real := startServer(t, serverConfig(folder, "127.0.0.1:0"))
+	b.startAgentOf(real.Internal.String(), folder)
+	b.takes()
+	b.run("one", "cats", 2)
+	client := api.NewClient("http://"+real.External.String(), real.Token)
+	state := func() string {
+		cells, err := client.Cells(t.Context())
+		if err != nil || len(cells) != 1 {
+			t.Fatalf("%+v, %v", cells, err)
+		}
+		return cells[0].State
+	}
+
+	if _, err := client.DrainCell(t.Context(), "cell-1"); err != nil {
+		t.Fatal(err)
+	}
+	b.refuses("weft cells undrain cell-1", safe)
+	if got := state(); got != api.CellDraining {
+		t.Errorf("with a container, state %q", got)
+	}
+	late := b.attach("late", "cats", 3)
+	eventually(t, "the container is refused", func() bool { return strings.Contains(b.port(late).Error, "drained") })
+	b.remove(late)
+	b.remove("c2")
+	eventually(t, "the lease ends with the last container", func() bool { return state() == api.CellDrained })
+	b.refuses("cell cell-1 was drained", limited)
+
+	if _, err := client.UndrainCell(t.Context(), "cell-1"); err != nil {
+		t.Fatal(err)
+	}
+	b.takes()
+	b.run("two", "cats", 2)
+	b.stop()
+	if err := real.Stop(); err != nil {
+		t.Fatal(err)
+	}
+}
