@@ -1,13 +1,7 @@
 package main
 
 import (
-	"bufio"
-	"encoding/json"
 	"fmt"
-	"os"
-	"os/exec"
-	"strings"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -16,10 +10,6 @@ import (
 	"github.com/weft-sdn/weft/testbed/bench/datapath"
 	"github.com/weft-sdn/weft/testbed/lab"
 )
-
-// datapathResult introduces the line by which the run in the lab hands its
-// result out: the console is all that leaves the lab.
-const datapathResult = "json: "
 
 // benchDatapathCommand runs itself in the lab, passes on what that prints and
 // keeps its result.
@@ -42,52 +32,14 @@ func benchDatapathCommand() *cobra.Command {
 		if o.Pairs < 1 {
 			return fmt.Errorf("%d pairs of samples are none", o.Pairs)
 		}
-		r, err := measureDatapath(c, o)
+		var r datapath.Result
+		err := readResult(c, &r, c.Name(), fmt.Sprintf("--pairs=%d", o.Pairs), fmt.Sprintf("--explain=%t", o.Explain), fmt.Sprintf("--wall=%t", o.Wall))
 		if err != nil {
 			return err
 		}
 		return datapath.WriteReport(report, r, time.Now())
 	}
 	return c
-}
-
-// measureDatapath starts the run in the lab as a process of its own, whose
-// output it can read.
-func measureDatapath(c *cobra.Command, o datapath.Options) (r datapath.Result, err error) {
-	self, err := os.Executable()
-	if err != nil {
-		return r, fmt.Errorf("find this binary: %w", err)
-	}
-	cmd := exec.CommandContext(c.Context(), self, c.Name(), fmt.Sprintf("--pairs=%d", o.Pairs), fmt.Sprintf("--explain=%t", o.Explain), fmt.Sprintf("--wall=%t", o.Wall))
-	cmd.Stderr = os.Stderr
-	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	cmd.WaitDelay = 10 * time.Second
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return r, err
-	}
-	if err := cmd.Start(); err != nil {
-		return r, err
-	}
-	found := false
-	lines := bufio.NewScanner(out)
-	lines.Buffer(nil, 1<<20)
-	for lines.Scan() {
-		fmt.Println(lines.Text())
-		if text, ok := strings.CutPrefix(lines.Text(), datapathResult); ok {
-			found = true
-			if err := json.Unmarshal([]byte(text), &r); err != nil {
-				return r, fmt.Errorf("read the result: %w", err)
-			}
-		}
-	}
-	if err := cmd.Wait(); err != nil {
-		return r, fmt.Errorf("the run in the lab: %w", err)
-	}
-	if !found {
-		return r, fmt.Errorf("the run in the lab printed no result")
-	}
-	return r, nil
 }
 
 // benchDatapath is the run in the lab.
@@ -107,10 +59,9 @@ func benchDatapath(o datapath.Options) error {
 	if err != nil {
 		return err
 	}
-	data, err := json.Marshal(r)
-	if err != nil {
+	if err := printResult(r); err != nil {
 		return err
 	}
-	fmt.Printf("%s%s\n%s\n", datapathResult, data, r.Line())
+	fmt.Println(r.Line())
 	return nil
 }
