@@ -237,6 +237,7 @@ func TestCellAlone(t *testing.T) {
 
 // TestTunnelOnUserspaceDatapathIsRefused: it would send without a group id.
 func TestTunnelOnUserspaceDatapathIsRefused(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	b.ovs.vsctl("add-br", "br-weft", "--", "set", "bridge", "br-weft", "datapath_type=netdev", "external_ids:weft-owner=cell-1")
 	b.startAgent()
@@ -246,6 +247,7 @@ func TestTunnelOnUserspaceDatapathIsRefused(t *testing.T) {
 	if got := b.ovs.vsctl("list-ports", "br-weft"); got != "" {
 		t.Errorf("ports %q", got)
 	}
+	b.refuses("userspace datapath, whose VXLAN carries no group id", safe)
 }
 
 // TestDeletedBridgeComesBack: with its pipeline, and not open.

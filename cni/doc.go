@@ -6,7 +6,7 @@
 //	 container's network namespace          the cell
 //	+------------------------------+
 //	| eth0  10.255.1.5/32          |   veth
-//	|       ee:ee:0a:ff:01:05      |=========== c9f2a1b3c4d5e  port of br-weft,
+//	|       ee:ee:0a:ff:01:05      |=========== c9f2a1b3c4d5e  port 105 of br-weft
 //	| default via 169.254.0.1 -----+-> nobody has that address: the bridge
 //	+------------------------------+   itself answers ARP for it
 //
@@ -19,16 +19,21 @@
 // ADD plans first (Plan is pure: arguments in, Attachment or a refusal out,
 // nothing touched), then takes a list of steps, each with its undo:
 //
-//	reserve an address of the lease        address.go
-//	create the veth, configure both ends   attach_linux.go
-//	add the port with who it is            ovsdb.AddPort
+//	reserve an address of the lease         address.go, store.go
+//	create the veth, bring its ends up      attach_linux.go
+//	add the port with who it is             ovsdb.AddPort
+//	give the container's end its address    attach_linux.go
 //	wait until the agent says that the switch holds the endpoint's flows
 //
 // A step that fails leaves nothing of its own, and those before it are undone
 // in reverse. DEL needs the container id and the interface's name only, and
 // works with the agent and the controller down and the namespace gone; running
 // it again changes nothing. It keeps the address reserved until the port is out
-// of the switch's database, so that no two endpoints ever have one address.
+// of the switch's database, so that no two endpoints ever have one address, and
+// then lets it rest. GC does as DEL for whatever the runtime does not know.
+//
+// The plugin may die after any step: what it leaves, DEL and GC find
+// (testbed/crash holds that).
 //
 // Start reading at Plugin.Add in command.go.
 package cni

@@ -27,8 +27,8 @@ var allowed = map[string][]string{
 	"testbed":    {"api", "cellagent", "cni", "controller", "flows", "ovsdb", "settings"},
 }
 
-// banned lists what a package itself must never import, and why. The key is a
-// package, or a folder with all that is in it when it ends in "/...".
+// banned lists what a package itself, not those below it, must never import, and
+// why.
 var banned = map[string]map[string]string{
 	"flows": {
 		"os": "pure", "os/exec": "pure", "net": "pure", "net/http": "pure", "time": "pure", "context": "pure",
