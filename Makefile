@@ -4,8 +4,10 @@
 export GOTOOLCHAIN := local
 export CGO_ENABLED := 0
 
-# What we run besides our own programs. The lab needs qemu, busybox, cpio and kmod.
-PACKAGES := openvswitch-switch qemu-system-x86 busybox-static cpio kmod iproute2 nftables tcpdump iperf3 mariadb-server
+# What we run besides our own programs. The lab needs qemu, busybox, cpio and kmod;
+# containernetworking-plugins and what follows are for the container runtimes.
+PACKAGES := openvswitch-switch qemu-system-x86 busybox-static cpio kmod iproute2 nftables tcpdump iperf3 mariadb-server \
+	containernetworking-plugins iptables podman containerd runc
 
 # make must not run two of these at once: the lab needs the machine to itself.
 .NOTPARALLEL:
