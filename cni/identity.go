@@ -14,12 +14,13 @@ import (
 
 // The places that an identity can come from, by how the key identity of the
 // configuration names them: metadata.app_id, args.K8S_POD_NAME, label.app,
-// annotation.example.com/app.
+// annotation.example.com/app, alias.weft.
 const (
 	fromMetadata   = "metadata"   // top-level metadata, as Garden passes it
 	fromArgs       = "args"       // CNI_ARGS
 	fromLabels     = "label"      // args.cni.labels of the configuration
 	fromAnnotation = "annotation" // runtimeConfig's annotations of the pod
+	fromAliases    = "alias"      // runtimeConfig's aliases on a network: what podman keeps of a container across restarts
 )
 
 // defaultIdentity is Cloud Foundry's identity, and one for other runtimes.
@@ -37,12 +38,12 @@ type label struct {
 
 // checkIdentity refuses sources that there are not.
 func checkIdentity(sources []string) error {
-	places := []string{fromMetadata, fromArgs, fromLabels, fromAnnotation}
+	places := []string{fromMetadata, fromArgs, fromLabels, fromAnnotation, fromAliases}
 	for i, source := range sources {
 		place, key, _ := strings.Cut(source, ".")
 		if !slices.Contains(places, place) || key == "" {
 			return invalid(fmt.Sprintf("identity[%d]", i), source,
-				"must be metadata.KEY, args.KEY (of CNI_ARGS), label.KEY (of args.cni.labels) or annotation.KEY (of the pod)")
+				"must be metadata.KEY, args.KEY (of CNI_ARGS), label.KEY (of args.cni.labels), annotation.KEY (of the pod) or alias.NETWORK")
 		}
 	}
 	return nil
@@ -50,9 +51,9 @@ func checkIdentity(sources []string) error {
 
 // identity finds whose the container is: the first of the configured sources
 // that says something, then the configuration itself. None is an answer too.
-func identity(conf Config, args map[string]string) (flows.AppID, error) {
+func identity(conf Config, args map[string]string, container string) (flows.AppID, error) {
 	for _, source := range conf.Identity {
-		id, err := conf.source(source, args)
+		id, err := conf.source(source, args, container)
 		if err != nil {
 			return "", err
 		}
@@ -71,7 +72,7 @@ func identity(conf Config, args map[string]string) (flows.AppID, error) {
 }
 
 // source is what one source says, "" if nothing.
-func (c Config) source(source string, args map[string]string) (string, error) {
+func (c Config) source(source string, args map[string]string, container string) (string, error) {
 	place, key, _ := strings.Cut(source, ".")
 	switch place {
 	case fromArgs:
@@ -85,8 +86,29 @@ func (c Config) source(source string, args map[string]string) (string, error) {
 		return "", nil
 	case fromAnnotation:
 		return textOf(runtimeConfig+"."+podAnnotations, c.Requests.Annotations, key)
+	case fromAliases:
+		return aliasOf(c.Requests.Aliases, key, container)
 	}
 	return textOf(fromMetadata, c.Metadata, key)
+}
+
+// aliasOf reads the first alias on the network that a person gave the container:
+// the beginning of its id is one that podman gives every container.
+func aliasOf(aliases map[string]json.RawMessage, network, container string) (string, error) {
+	raw := aliases[network]
+	if raw == nil {
+		return "", nil
+	}
+	var all []string
+	if err := decode(runtimeConfig+"."+aliasesKeys[0]+"."+network, raw, &all); err != nil {
+		return "", err
+	}
+	for _, alias := range all {
+		if !strings.HasPrefix(container, alias) {
+			return alias, nil
+		}
+	}
+	return "", nil
 }
 
 // textOf reads a text of an object, "" if it is not there.

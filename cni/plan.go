@@ -54,7 +54,7 @@ func Plan(inv Invocation, conf Config, lease Lease) (Attachment, error) {
 	case mtu > lease.MTU:
 		return Attachment{}, invalid("mtu", mtu, fmt.Sprintf("must not exceed %d, which is what the cell's tunnel can carry", lease.MTU))
 	}
-	app, err := identity(conf, args)
+	app, err := identity(conf, args, inv.Container)
 	if err != nil {
 		return Attachment{}, err
 	}

@@ -54,6 +54,8 @@ func TestConfigErrorsNameFieldAndValue(t *testing.T) {
 		{`{"identity":["metadata.app_id","args."]}`, `identity[1] "args.": must be metadata.KEY`, 7},
 		{`{"identity":"metadata.app_id"}`, `identity "metadata.app_id": must be a JSON list`, 7},
 		{`{"identity":["label.app"],"args":{"cni":{"labels":[{"key":"app","value":"a\nb"}]}}}`, `label.app "a\nb": must be at most`, 7},
+		{`{"identity":["alias.weft"],"runtimeConfig":{"aliases":{"weft":"cats"}}}`, `runtimeConfig.aliases.weft "cats": must be a JSON list`, 7},
+		{`{"identity":["alias.weft"],"runtimeConfig":{"aliases":{"weft":[" cats"]}}}`, `alias.weft " cats": must be at most`, 7},
 		{`{"identity":["annotation.x/app"],"runtimeConfig":{"io.kubernetes.cri.pod-annotations":{"x/app":7}}}`, `runtimeConfig.io.kubernetes.cri.pod-annotations.x/app 7: must be a string`, 7},
 		{`{"args":{"cni":{"labels":{"app":"x"}}}}`, `args.cni.labels {"app":"x"}: must be a JSON list`, 7},
 		{`{"runtimeConfig":{"ips":"10.255.1.5"}}`, `runtimeConfig.ips "10.255.1.5": must be a JSON list`, 7},
@@ -166,7 +168,8 @@ func TestLeaseErrorsNameFieldAndValue(t *testing.T) {
 // TestIdentityFromWhereItIsConfigured: the first source that says something.
 func TestIdentityFromWhereItIsConfigured(t *testing.T) {
 	const everything = `"metadata":{"org":"m"},"args":{"cni":{"labels":[{"key":"team","value":"l"},{"key":"empty","value":""}]}},
-		"runtimeConfig":{"io.kubernetes.cri.pod-annotations":{"weft.example/app":"a"}},"app":"plain"`
+		"runtimeConfig":{"io.kubernetes.cri.pod-annotations":{"weft.example/app":"a"},
+			"aliases":{"weft":["0864a227f892","cats","c"],"other":["0864a227f892"],"none":[]}},"app":"plain"`
 	for sources, want := range map[string]string{
 		`[]`:                               "plain",
 		`["metadata.org"]`:                 "m",
@@ -175,6 +178,8 @@ func TestIdentityFromWhereItIsConfigured(t *testing.T) {
 		`["annotation.weft.example/app","app.x"]`:                      "", // refused
 		`["annotation.weft.example/app"]`:                              "a",
 		`["label.none","annotation.none","args.NONE","metadata.none"]`: "plain",
+		`["alias.weft"]`: "cats", // and not the id, which podman makes an alias
+		`["alias.other","alias.none","alias.nosuch"]`: "plain",
 	} {
 		conf, err := ParseConfig([]byte(`{"identity":` + sources + `,` + everything + `}`))
 		if want == "" {
@@ -186,7 +191,7 @@ func TestIdentityFromWhereItIsConfigured(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		a, err := Plan(Invocation{Args: "IgnoreUnknown=1;POD=p"}, conf, lease())
+		a, err := Plan(Invocation{Container: "0864a227f892ef7f", Args: "IgnoreUnknown=1;POD=p"}, conf, lease())
 		if err != nil || string(a.App) != want {
 			t.Errorf("%s: app %q (%v), expected %q", sources, a.App, err, want)
 		}

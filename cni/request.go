@@ -24,6 +24,7 @@ type Requests struct {
 	MAC      string              // that it asks for; "": any
 
 	Annotations map[string]json.RawMessage // of the pod
+	Aliases     map[string]json.RawMessage // of the container, by network
 }
 
 const runtimeConfig = "runtimeConfig"
@@ -36,6 +37,7 @@ var (
 	ipsKeys          = []string{"ips"}
 	macKeys          = []string{"mac"}
 	annotationsKeys  = []string{podAnnotations}
+	aliasesKeys      = []string{"aliases"}
 )
 
 // parseRequests reads runtimeConfig. An error names the key, with the place in
@@ -68,7 +70,7 @@ func parseRequests(raw json.RawMessage) (r Requests, err error) {
 	for _, plain := range []struct {
 		keys []string
 		into any
-	}{{ipsKeys, &r.IPs}, {macKeys, &r.MAC}, {annotationsKeys, &r.Annotations}} {
+	}{{ipsKeys, &r.IPs}, {macKeys, &r.MAC}, {annotationsKeys, &r.Annotations}, {aliasesKeys, &r.Aliases}} {
 		if path, value := find(all, plain.keys); value != nil && err == nil {
 			err = decode(path, value, plain.into)
 		}
