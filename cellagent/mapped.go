@@ -47,14 +47,15 @@ func (m mappedPorts) differing(other mappedPorts) map[mappedPort]bool {
 
 // stray reports whether a client outside still speaks to whom a port led
 // before: to a container that does not have it any longer, or to the host
-// itself. Connections that go out, and those of the host, lead where they like.
+// itself. Connections that go out, those of the host, and those that somebody
+// else's rules map, lead where they like.
 func (m mappedPorts) stray(e conntrack.Entry, lease netip.Prefix, host map[netip.Addr]bool) bool {
 	container, mapped := m[mappedPort{e.Protocol, e.Port}]
 	switch {
 	case lease.Contains(e.Source) || host[e.Source]:
 		return false
 	case e.Translated():
-		return lease.Contains(e.Answerer.Addr()) && e.Answerer != container
+		return e.Mark&hostnet.MappedMark != 0 && lease.Contains(e.Answerer.Addr()) && e.Answerer != container
 	}
 	return mapped && host[e.Destination]
 }

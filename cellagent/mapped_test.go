@@ -1,6 +1,7 @@
 package cellagent_test
 
 import (
+	"maps"
 	"net"
 	"net/netip"
 	"os/exec"
@@ -8,12 +9,15 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
 	ctnetlink "github.com/ti-mo/conntrack"
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
+
+	"github.com/weft-sdn/weft/cellagent/hostnet"
 )
 
 // outside is a host on the underlay of a newHostBed, at 192.0.2.9.
@@ -201,6 +205,42 @@ func TestNextOwnerOfAnAddressInheritsNothing(t *testing.T) {
 		}
 		return err == nil && slices.Equal(left, []uint16{40002})
 	})
+}
+
+// TestWhatOthersMapIsLeftAlone: a connection that somebody else's rules lead to a
+// container outlives the agent's start, and ends with the container. One that a
+// mapping of ours led there, which is gone, does not.
+func TestWhatOthersMapIsLeftAlone(t *testing.T) {
+	if !inOwnNetwork(t) {
+		return
+	}
+	b := newHostBed(t)
+	b.startAgent()
+	eventually(t, "the controller is answered", b.controller.acknowledged)
+	eventually(t, "host network is on", func() bool { return b.status().Host.On })
+	name := b.attachMapped("one", 2, "61000:8080/udp")
+	if err := b.waitReady(name); err != nil {
+		t.Fatal(err)
+	}
+	b.stop()
+	conn, err := ctnetlink.Dial(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	for port, mark := range map[uint16]uint32{8000: 0, 61000: hostnet.MappedMark, 61005: hostnet.MappedMark} {
+		f := ctnetlink.NewFlow(17, ctnetlink.StatusConfirmed, netip.MustParseAddr("192.0.2.9"), netip.MustParseAddr("192.0.2.1"), 40000, port, 600, mark)
+		f.TupleReply.IP.SourceAddress, f.TupleReply.Proto.SourcePort = netip.MustParseAddr("10.255.1.2"), 8080
+		f.TupleReply.Proto.DestinationPort = port // that of the client, but each its own
+		if err := conn.Create(f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	left := func() string { return strings.Join(slices.Sorted(maps.Keys(tracked(t))), " ") }
+	b.startAgent()
+	eventually(t, "the connection of the mapping that is gone is cut", func() bool { return left() == "61000 8000" })
+	b.remove(name)
+	eventually(t, "none leads to a container that is gone", func() bool { return left() == "" })
 }
 
 // ours marks an entry of the tracker, to know it again.

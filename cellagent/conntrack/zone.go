@@ -22,6 +22,7 @@ type Entry struct {
 	Protocol            flows.Protocol
 	Port                uint16         // destination port; 0 for protocols without
 	Answerer            netip.AddrPort // who answers: the destination, unless it was translated
+	Mark                uint32         // ct mark
 	ByPolicy            bool           // this cell judged it, by policy
 	From, To            flows.GroupID  // of a judged one: the opener's and the server's
 }
@@ -149,6 +150,7 @@ func entryOf(f *ctnetlink.Flow) Entry {
 		Source: f.TupleOrig.IP.SourceAddress, Destination: f.TupleOrig.IP.DestinationAddress,
 		Protocol: flows.Protocol(f.TupleOrig.Proto.Protocol), Port: f.TupleOrig.Proto.DestinationPort,
 		Answerer: netip.AddrPortFrom(f.TupleReply.IP.SourceAddress, f.TupleReply.Proto.SourcePort),
+		Mark:     f.Mark,
 		ByPolicy: f.Mark&judgedMask == judgedByPolicy,
 	}
 	if len(f.Labels) >= 4 {

@@ -41,13 +41,16 @@ func newTracker(t *testing.T) *tracker {
 	return &tracker{t, conn, zone}
 }
 
+// nobodys are bits of a mark that say nothing to us.
+const nobodys = 0xab00
+
 // add makes an entry; number tells it from others. It is translated if it names
 // another who answers.
 func (k *tracker) add(number uint16, e Entry, zone uint16) {
 	k.Helper()
 	f := ctnetlink.NewFlow(uint8(e.Protocol), ctnetlink.StatusConfirmed, e.Source, e.Destination, 30000+number, e.Port, 600, 0)
 	f.Zone = zone
-	f.Mark = 0xab00 // bits that are nobody's
+	f.Mark = nobodys
 	if e.ByPolicy {
 		f.Mark |= judgedByPolicy
 	}
@@ -152,6 +155,7 @@ func TestEntryIsReadWhole(t *testing.T) {
 	}
 	k := newTracker(t)
 	want := Entry{Source: cats, Destination: owls, Protocol: flows.TCP, Port: 443, Answerer: netip.AddrPortFrom(owls, 443), ByPolicy: true, From: 0x1234, To: 0xfedc}
+	want.Mark = nobodys | judgedByPolicy
 	k.add(1, want, flows.ZoneOverlay)
 	ping := ctnetlink.NewFlow(uint8(flows.ICMP), ctnetlink.StatusConfirmed, cats, owls, 0, 0, 600, 0)
 	ping.Zone = flows.ZoneOverlay

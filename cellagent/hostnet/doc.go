@@ -20,7 +20,8 @@
 // by default and drop only what comes from or goes to br-weft.
 //
 // Deliberately absent: any effect on other tables. Another firewall that drops
-// forwarded packets (docker sets such a policy) still drops them.
+// forwarded packets (docker sets such a policy) still drops them, and what
+// another's rule maps to a container is let in.
 //
 // Everything acts on the network namespace of the calling thread. Start reading
 // at State, then inet.go and bridge.go, which read like the tables do.

@@ -4,11 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
-
-	"github.com/weft-sdn/weft/flows"
 )
 
 // ErrNoDevice says that the bridge has no network device here: the datapath has
@@ -148,33 +145,6 @@ func (s State) text(family string) string {
 		return s.bridgeTable()
 	}
 	return s.inetTable()
-}
-
-// ensureMappings makes the port mappings as want says where they are not.
-func ensureMappings(ctx context.Context, want State) (bool, error) {
-	same := true
-	for _, p := range []flows.Protocol{flows.TCP, flows.UDP} {
-		have, err := mappingsHeld(ctx, p)
-		if err != nil {
-			return false, err
-		}
-		same = same && slices.Equal(have, slices.Sorted(slices.Values(want.elements(p))))
-		if have, err = openHeld(ctx, p); err != nil {
-			return false, err
-		}
-		same = same && slices.Equal(have, want.targets(p))
-	}
-	if same {
-		return false, nil
-	}
-	return true, setMappings(ctx, want)
-}
-
-func setMappings(ctx context.Context, want State) error {
-	if _, err := nft(ctx, want.mappingCommands()); err != nil {
-		return fmt.Errorf("port mappings: %w", err)
-	}
-	return nil
 }
 
 // SetMappings makes the port mappings as want says, in one transaction and

@@ -11,11 +11,8 @@ import (
 func (s State) inetTable() string {
 	t := newTable(familyInet)
 	t.counters("answered", "muted_container", "muted_cell", "closed", "forged_tunnel", "limited")
-	for _, p := range []flows.Protocol{flows.TCP, flows.UDP} {
-		fmt.Fprintf(&t.text, "\tmap %s {\n\t\ttype inet_service : ipv4_addr . inet_service\n\t}\n", portMap(p))
-	}
-	for _, p := range []flows.Protocol{flows.TCP, flows.UDP} {
-		fmt.Fprintf(&t.text, "\tset %s {\n\t\ttype ipv4_addr . inet_service\n\t}\n", openSet(p))
+	for _, o := range s.mappingObjects() {
+		fmt.Fprintf(&t.text, "\t%s %s {\n\t\ttype %s\n\t}\n", o.kind, o.name, o.elementType)
 	}
 	t.limits("answers", "ipv4_addr", senders, "1m")
 	t.limits("outbound", "ipv4_addr . ipv4_addr . inet_service", destinations, s.Outbound.forget())
@@ -56,7 +53,8 @@ func (s State) translation(t *table) {
 	t.chain("marked", "With the mark that the bridge wants to see, beside those of others.",
 		fmt.Sprintf("meta mark set meta mark | 0x%08x accept", uint32(flows.HostMark)))
 	dnat := func(p flows.Protocol) string {
-		return fmt.Sprintf(`meta nfproto ipv4 iifname != { "lo", %q } fib daddr type local dnat ip to %v dport map @%s`, s.Bridge, p, portMap(p))
+		return fmt.Sprintf(`meta nfproto ipv4 iifname != { "lo", %q } fib daddr type local %v dport @%s ct mark set ct mark | 0x%08x dnat ip to %v dport map @%s`,
+			s.Bridge, p, mappedSet(p), uint32(MappedMark), p, portMap(p))
 	}
 	t.chain("port_mappings", "Port mappings, from outside only. The client keeps its address.",
 		base("nat", "prerouting", "dstnat"), dnat(flows.TCP), dnat(flows.UDP))
@@ -132,28 +130,14 @@ func (s State) limitedRules() []string {
 // toContainers decides what may be forwarded into br-weft, and marks it.
 func (s State) toContainers(t *table) {
 	// The tracker remembers connections of mappings that are gone, and of
-	// containers that are gone: neither opens anything by itself.
+	// containers that are gone: neither opens anything by itself. What others map
+	// (a DNAT rule, which only the host's administrator can make) is theirs to end;
+	// a container's own packets never come here, but to outward.
 	t.chain("inward", "Only mapped ports are open from outside, and answers pass.",
 		fmt.Sprintf("ct direction reply ct state established,related meta mark set meta mark | 0x%08x goto marked", uint32(flows.AnswerMark)),
 		"ct state related goto marked",
 		fmt.Sprintf("ct status dnat ip daddr . tcp dport @%s goto marked", openSet(flows.TCP)),
 		fmt.Sprintf("ct status dnat ip daddr . udp dport @%s goto marked", openSet(flows.UDP)),
+		fmt.Sprintf("ct direction original ct status dnat ct mark & 0x%08x == 0 ip daddr %v goto marked", uint32(MappedMark), s.Lease),
 		count("closed")+" drop")
-}
-
-// mappingCommands make the maps hold exactly the mappings, in one transaction
-// with whatever stands before them.
-func (s State) mappingCommands() string {
-	var text strings.Builder
-	for _, p := range []flows.Protocol{flows.TCP, flows.UDP} {
-		fmt.Fprintf(&text, "flush map %s %s %s\n", familyInet, name, portMap(p))
-		if elements := s.elements(p); len(elements) > 0 {
-			fmt.Fprintf(&text, "add element %s %s %s { %s }\n", familyInet, name, portMap(p), strings.Join(elements, ", "))
-		}
-		fmt.Fprintf(&text, "flush set %s %s %s\n", familyInet, name, openSet(p))
-		if targets := s.targets(p); len(targets) > 0 {
-			fmt.Fprintf(&text, "add element %s %s %s { %s }\n", familyInet, name, openSet(p), strings.Join(targets, ", "))
-		}
-	}
-	return text.String()
 }

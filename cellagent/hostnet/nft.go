@@ -7,12 +7,9 @@ import (
 	"fmt"
 	"os/exec"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/weft-sdn/weft/flows"
 )
 
 // nft runs the nft program with a script on its standard input, which it
@@ -75,32 +72,6 @@ func load(ctx context.Context, family, text, have string) error {
 		return fmt.Errorf("load table %s %s: %w", family, name, err)
 	}
 	return nil
-}
-
-// mapped are the elements of a map as nft lists it.
-var mapped = regexp.MustCompile(`\d+ : [0-9.]+ \. \d+`)
-
-// mappingsHeld returns the elements of a protocol's map, sorted.
-func mappingsHeld(ctx context.Context, p flows.Protocol) ([]string, error) {
-	return held(ctx, "map "+familyInet+" "+name+" "+portMap(p), mapped)
-}
-
-// opened is an element of the set that follows from a protocol's mappings.
-var opened = regexp.MustCompile(`\d+\.\d+\.\d+\.\d+ \. \d+`)
-
-// openHeld returns the elements of that set, in order.
-func openHeld(ctx context.Context, p flows.Protocol) ([]string, error) {
-	return held(ctx, "set "+familyInet+" "+name+" "+openSet(p), opened)
-}
-
-func held(ctx context.Context, object string, element *regexp.Regexp) ([]string, error) {
-	text, err := nft(ctx, "list "+object+"\n", "-n")
-	if err != nil {
-		return nil, err
-	}
-	elements := element.FindAllString(text, -1)
-	slices.Sort(elements)
-	return elements, nil
 }
 
 // counted are a table's head and its counters as nft lists them.

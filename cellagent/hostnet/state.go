@@ -1,7 +1,6 @@
 package hostnet
 
 import (
-	"fmt"
 	"net/netip"
 	"slices"
 
@@ -63,54 +62,6 @@ type Log struct {
 	On                bool
 	DeniedPerSec      int // of one container
 	AcceptedUDPPerSec int // of the cell
-}
-
-// Mapping opens a port of a container on the host's own addresses.
-type Mapping struct {
-	Protocol  flows.Protocol // flows.TCP or flows.UDP
-	HostPort  uint16
-	Container netip.AddrPort
-}
-
-// element is the mapping as an element of the table's map.
-func (m Mapping) element() string {
-	return fmt.Sprintf("%d : %v . %d", m.HostPort, m.Container.Addr(), m.Container.Port())
-}
-
-// target is where it leads, as an element of the table's set.
-func (m Mapping) target() string {
-	return fmt.Sprintf("%v . %d", m.Container.Addr(), m.Container.Port())
-}
-
-// openSet is the name of the set of where a protocol's mappings lead.
-func openSet(p flows.Protocol) string { return p.String() + "_open" }
-
-// targets returns where the mappings of one protocol lead, in order, each once.
-func (s State) targets(p flows.Protocol) []string {
-	var out []string
-	for _, m := range s.Mappings {
-		if m.Protocol == p {
-			out = append(out, m.target())
-		}
-	}
-	slices.Sort(out)
-	return slices.Compact(out)
-}
-
-// portMap is the name of the map that holds a protocol's mappings.
-func portMap(p flows.Protocol) string { return p.String() + "_ports" }
-
-// elements returns the mappings of one protocol in order, each once.
-func (s State) elements(p flows.Protocol) []string {
-	ordered := slices.Clone(s.Mappings)
-	slices.SortFunc(ordered, func(a, b Mapping) int { return int(a.HostPort) - int(b.HostPort) })
-	var out []string
-	for _, m := range ordered {
-		if m.Protocol == p {
-			out = append(out, m.element())
-		}
-	}
-	return slices.Compact(out)
 }
 
 // disjoint drops networks that lie in others and sorts: nftables refuses sets
