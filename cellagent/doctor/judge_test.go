@@ -60,7 +60,8 @@ var sentences = []struct {
 	remedy string // a part of it; "" for none at all
 }{
 	{"all is well", func(*Facts) {}, Datapath, api.LevelOK, "bridge br-weft is on the kernel's datapath", ""},
-	{"a cell alone", alone, Datapath, api.LevelOK, "on the userspace datapath, as the agent's file says", ""},
+	{"a cell alone", func(f *Facts) { alone(f); hostOff(f) }, Datapath, api.LevelOK, "on the userspace datapath, as the agent's file says", ""},
+	{"a cell alone with a host", alone, Datapath, api.LevelWarning, "but neither the host nor anything outside, and no mapped port leads to them", "leave datapath out"},
 	{"no database", func(f *Facts) { f.Switch = Switch{Kernel: true} }, Datapath, api.LevelError, "ovsdb-server does not answer", "systemctl status openvswitch-switch"},
 	{"no module", func(f *Facts) { f.Switch.Kernel = false }, Datapath, api.LevelError, "no Open vSwitch datapath", "modprobe openvswitch"},
 	{"no bridge", func(f *Facts) { f.Switch.Bridge = false }, Datapath, api.LevelError, "there is no bridge br-weft", "weft-agent status"},
