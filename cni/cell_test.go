@@ -80,15 +80,10 @@ const bridge = "br-weft"
 
 func newCell(t *testing.T) *cell {
 	t.Helper()
-	c := newCellOn(t, dummyovs.Start(t))
-	if err := c.db.EnsureBridge(within(t), mirror.Bridge{Name: bridge, Cell: "cell-1"}); err != nil {
-		t.Fatal(err)
-	}
-	return c
+	return newCellOn(t, dummyovs.Start(t), "")
 }
 
-// newCellOn makes no bridge.
-func newCellOn(t *testing.T, sw *dummyovs.Switch) *cell {
+func newCellOn(t *testing.T, sw *dummyovs.Switch, datapath string) *cell {
 	t.Helper()
 	c := &cell{t: t, sw: sw, dir: t.TempDir()}
 	for limit := time.Now().Add(10 * time.Second); len(c.veths()) > 0; time.Sleep(5 * time.Millisecond) {
@@ -97,6 +92,9 @@ func newCellOn(t *testing.T, sw *dummyovs.Switch) *cell {
 		}
 	}
 	c.db = c.dial()
+	if err := c.db.EnsureBridge(within(t), mirror.Bridge{Name: bridge, Cell: "cell-1", Datapath: datapath}); err != nil {
+		t.Fatal(err)
+	}
 	c.conf = map[string]any{
 		"type": "weft-cni", "ovsdb": c.sw.DB(), "bridge": bridge, "app": "dogs",
 		"subnetFile": filepath.Join(c.dir, "subnet.json"), "dataDir": filepath.Join(c.dir, "addresses"),

@@ -12,7 +12,6 @@ import (
 	"github.com/containernetworking/plugins/pkg/ns"
 
 	"github.com/weft-sdn/weft/flows"
-	"github.com/weft-sdn/weft/ovsdb/mirror"
 	"github.com/weft-sdn/weft/testbed/dummyovs"
 )
 
@@ -20,10 +19,7 @@ import (
 // way, through real veths and OVS's userspace datapath. It stalls if packets
 // leave a container without their checksum.
 func TestTCPThroughTheUserspaceDatapath(t *testing.T) {
-	c := newCellOn(t, dummyovs.StartUserspace(t))
-	if err := c.db.EnsureBridge(within(t), mirror.Bridge{Name: bridge, Cell: "cell-1", Datapath: "netdev"}); err != nil {
-		t.Fatal(err)
-	}
+	c := newCellOn(t, dummyovs.StartUserspace(t), "netdev")
 	c.agent(ready)
 	client, server := c.container("client"), c.container("server")
 	client.mustAdd()

@@ -17,7 +17,8 @@
 //
 // Only OVS's "system" datapath and devices are replaced, so that tunnel ports
 // are real tunnel ports. A bridge with datapath_type=netdev would open real tap
-// devices on this machine: make one only after StartOverride.
+// devices on this machine: make one only after StartOverride, or in a network
+// namespace of the test's own after StartUserspace, which replaces nothing.
 //
 // It imports nothing of this project, so every package's tests may use it.
 package dummyovs

@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -48,8 +47,9 @@ func StartOverride(t testing.TB) *Switch {
 	return start(t, "override")
 }
 
-// StartUserspace starts one without anything dummy: real devices on OVS's
-// userspace datapath, which a bridge has with datapath_type netdev.
+// StartUserspace is Start with nothing replaced: OVS's userspace datapath
+// (datapath_type=netdev) between real network devices. The test must be in a
+// network namespace of its own, as root.
 func StartUserspace(t testing.TB) *Switch {
 	t.Helper()
 	return start(t, "")
@@ -154,12 +154,12 @@ func (s *Switch) KillServer() {
 // StartVswitchd starts ovs-vswitchd after KillVswitchd.
 func (s *Switch) StartVswitchd() {
 	s.t.Helper()
-	args := []string{s.DB(), "--disable-system", "--unixctl=" + s.path("vswitchd.ctl"),
-		"--log-file=" + s.path("ovs-vswitchd.log"), "-vconsole:off"}
+	args := []string{s.DB()}
 	if s.dummy != "" {
-		args = slices.Insert(args, 1, "--enable-dummy="+s.dummy) // else --disable-system is of the dummy, too
+		args = append(args, "--enable-dummy="+s.dummy) // before --disable-system, which would disable it
 	}
-	s.vswitchd = s.start("vswitchd.ctl", "ovs-vswitchd", args...)
+	s.vswitchd = s.start("vswitchd.ctl", "ovs-vswitchd", append(args,
+		"--disable-system", "--unixctl="+s.path("vswitchd.ctl"), "--log-file="+s.path("ovs-vswitchd.log"), "-vconsole:off")...)
 	control, err := dialUnixctl(s.path("vswitchd.ctl"))
 	if err != nil {
 		s.t.Fatalf("connect to ovs-vswitchd: %v", err)
