@@ -12,6 +12,7 @@ import (
 
 	"github.com/containernetworking/cni/pkg/types"
 
+	"github.com/weft-sdn/weft/flows"
 	"github.com/weft-sdn/weft/ovsdb"
 )
 
@@ -28,6 +29,10 @@ type Config struct {
 	Rate       int64    `json:"rate"`       // of each container, to it and from it, kbit/s; 0: no limit
 	Burst      int64    `json:"burst"`      // kbit; with rate, and never without
 	Ready      string   `json:"readyTimeout"`
+
+	// NetOut says where containers may open connections out of the overlay for
+	// which the runtime does not say it; absent: nowhere.
+	NetOut json.RawMessage `json:"netOutRules"`
 
 	// Metadata is what Cloud Foundry's Garden says of the container. It is a
 	// top-level key of the configuration, and absent on DEL. Its space_id and
@@ -54,6 +59,8 @@ type Config struct {
 	Space, Workload string `json:"-"`
 	// Limits is what rate and burst say, or runtimeConfig.bandwidth instead.
 	Limits ovsdb.Limits `json:"-"`
+	// Egress is what netOutRules say, or runtimeConfig.netOutRules instead.
+	Egress flows.EgressRules `json:"-"`
 	// ReadyTimeout bounds ADD without its undoing; from readyTimeout, default 8s.
 	ReadyTimeout time.Duration `json:"-"`
 }
@@ -137,16 +144,24 @@ func (c *Config) validate() error {
 	return c.readRequests()
 }
 
-// readRequests sets Requests and Limits.
+// readRequests sets Requests, Limits and Egress.
 func (c *Config) readRequests() (err error) {
 	if c.Limits, err = bothWays(c.Rate, c.Burst); err != nil {
 		return err
+	}
+	if len(c.NetOut) != 0 {
+		if c.Egress, err = parseNetOut(netOutRulesKeys[0], c.NetOut); err != nil {
+			return err
+		}
 	}
 	if c.Requests, err = parseRequests(c.Runtime); err != nil {
 		return err
 	}
 	if c.Requests.Limits != (ovsdb.Limits{}) {
 		c.Limits = c.Requests.Limits
+	}
+	if c.Requests.Egress != nil {
+		c.Egress = *c.Requests.Egress
 	}
 	return nil
 }

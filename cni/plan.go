@@ -65,10 +65,7 @@ func Plan(inv Invocation, conf Config, lease Lease) (Attachment, error) {
 	a := Attachment{
 		Container: inv.Container, IfName: inv.IfName, NetNS: inv.NetNS, HostName: hostName(inv.Container, inv.IfName),
 		Network: conf.Name, App: app, Space: conf.Space, Workload: conf.Workload,
-		MTU: mtu, Bridge: conf.Bridge, Wanted: wanted, MAC: mac, Mappings: conf.Requests.Mappings, Limits: conf.Limits,
-	}
-	if conf.Requests.Egress != nil {
-		a.Egress = *conf.Requests.Egress
+		MTU: mtu, Bridge: conf.Bridge, Wanted: wanted, MAC: mac, Mappings: conf.Requests.Mappings, Egress: conf.Egress, Limits: conf.Limits,
 	}
 	return a, nil
 }

@@ -14,8 +14,8 @@ import (
 
 // Requests are what the runtime wants of the network for this one container,
 // from runtimeConfig. The zero value is what a container gets that nobody said
-// anything of: nothing of the host's opens to it, nothing out of the overlay,
-// and no limit but the configuration's.
+// anything of: nothing of the host's opens to it, and it has the configuration's
+// egress rules and limits.
 type Requests struct {
 	Mappings []ovsdb.PortMapping // its ports that open on the cell's address; nil: not said
 	Egress   *flows.EgressRules  // where it may open connections out of the overlay; nil: not said

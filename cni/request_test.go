@@ -36,6 +36,10 @@ func TestRequestsOfBothWorlds(t *testing.T) {
 		{`{"runtimeConfig":{"port_mappings":[{"hostPort":1,"containerPort":65535}]}}`, "1:65535/tcp", ""},
 		{`{"runtimeConfig":{"netOutRules":` + rules + `}}`, "", text},
 		{`{"runtimeConfig":{"netout_rules":` + rules + `}}`, "", text},
+		{`{"netOutRules":` + rules + `}`, "", text},
+		{`{"netOutRules":` + rules + `,"runtimeConfig":{"netOutRules":null}}`, "", text},
+		{`{"netOutRules":` + rules + `,"runtimeConfig":{"netOutRules":[]}}`, "", ""},
+		{`{"netOutRules":` + rules + `,"runtimeConfig":{"netOutRules":[{"networks":[{"start":"192.0.2.5"}]}]}}`, "", "all 192.0.2.5"},
 		{`{"runtimeConfig":{"net_out_rules":` + strings.NewReplacer("protocol", "Protocol", "icmps", "ICMPs", "start", "Start").Replace(rules) + `}}`, "", text},
 	} {
 		conf, err := ParseConfig([]byte(c.config))
@@ -119,6 +123,9 @@ func TestRequestErrorsNameFieldAndValue(t *testing.T) {
 		{rules(`[{"protocol":3,` + net + `}]`), `runtimeConfig.netOutRules[0].icmps null: must be there for icmp`},
 		{rules(`[{"protocol":3,` + net + `,"icmps":{"type":256}}]`), `runtimeConfig.netOutRules[0].icmps.type 256: must be 0 to 254`},
 		{rules(`[{"protocol":3,` + net + `,"icmps":{"type":8,"code":-2}}]`), `runtimeConfig.netOutRules[0].icmps.code -2: must be 0 to 254`},
+
+		{`{"netOutRules":{}}`, `netOutRules {}: must be a JSON list`},
+		{`{"netOutRules":[{"protocol":1,` + net + `}],"runtimeConfig":{"netOutRules":[]}}`, `netOutRules[0].ports []: must name at least one`},
 
 		{`{"rate":10}`, `burst 0: must be set, as rate is`},
 		{`{"burst":10}`, `rate 0: must be set, as burst is`},
