@@ -19,6 +19,10 @@ const (
 	// maxOFPort is the highest number of an ordinary port (OpenFlow 1.4 section
 	// 7.2.1 as OVS limits it to 16 bits).
 	maxOFPort = 0xfeff
+	// firstMoved is the lowest number that the agent itself gives. ovs-vswitchd
+	// counts upwards from 1, and may give any lower one to a port that is being
+	// added while the agent asks for it.
+	firstMoved = 0x8000
 )
 
 // observation is what the switch's database says of the cell's containers.
@@ -27,17 +31,17 @@ type observation struct {
 	rejected  map[string]string     // by port name: why a port cannot be an endpoint
 	stale     []string              // names of ports of an earlier boot
 	displaced []ovsdb.Port          // that sit on a reserved OpenFlow port and were not asked to move yet
-	highest   int                   // OpenFlow port number seen or reserved
+	spare     int                   // the first OpenFlow port number that the agent can give to one
 }
 
-// observe sorts the ports that carry our owner key, which come by name. It is pure. While new
-// containers are barred only those that are ready are let in. Of two ports that
-// claim one container, address or port of the host, the one that is already ready
-// keeps it, so that nobody takes over an identity in use. In no list is a port
-// that has and asks for no OpenFlow number, or for one that another has:
-// ovs-vswitchd is about to say which it gets.
+// observe sorts the ports that carry our owner key, which come by name. It is
+// pure. While new containers are barred only those that are ready are let in. Of
+// two ports that claim one container, address or port of the host, the one that
+// is already ready keeps it, so that nobody takes over an identity in use. In no
+// list is a port that has and asks for no OpenFlow number, or for one that
+// another has: ovs-vswitchd is about to say which it gets.
 func observe(ports []ovsdb.Port, lease netip.Prefix, boot, barred string) observation {
-	seen := observation{endpoints: map[string]ovsdb.Port{}, rejected: map[string]string{}, highest: lastReserved}
+	seen := observation{endpoints: map[string]ovsdb.Port{}, rejected: map[string]string{}, spare: firstMoved}
 	ports = readyFirst(ports)
 	onNumber := make(map[int]string, len(ports)) // the first of them
 	for _, p := range slices.Backward(ports) {
@@ -50,7 +54,7 @@ func observe(ports []ovsdb.Port, lease netip.Prefix, boot, barred string) observ
 			seen.stale = append(seen.stale, p.Name)
 			continue
 		}
-		seen.highest = max(seen.highest, numberOf(p))
+		seen.spare = max(seen.spare, p.OFPort+1, p.OFPortRequest+1)
 		if 0 < p.OFPort && p.OFPort <= lastReserved {
 			if p.OFPortRequest <= lastReserved || onNumber[p.OFPortRequest] != "" { // else ovs-vswitchd is about to move it
 				p.OFPortRequest = 0

@@ -235,6 +235,24 @@ func TestCellAlone(t *testing.T) {
 	}
 }
 
+// TestManyStartOnACellAlone: the one that ovs-vswitchd put on the tunnel's number
+// is moved to none that it is about to give to another.
+func TestManyStartOnACellAlone(t *testing.T) {
+	b := newBed(t)
+	b.cfg.Datapath = "netdev"
+	b.startAgent()
+	eventually(t, "in step", b.controller.acknowledged)
+	var names []string
+	for host := 2; host < 34; host++ {
+		names = append(names, b.attach(fmt.Sprint("many-", host), "cats", host))
+	}
+	for _, name := range names {
+		if err := b.waitReady(name); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 // TestTunnelOnUserspaceDatapathIsRefused: it would send without a group id.
 func TestTunnelOnUserspaceDatapathIsRefused(t *testing.T) {
 	t.Parallel()

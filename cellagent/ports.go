@@ -79,7 +79,7 @@ func (a *Agent) tidy(ctx context.Context) error {
 		return err == nil
 	})
 	for i, p := range a.seen.displaced {
-		number := a.seen.highest + 1 + i
+		number := a.seen.spare + i
 		a.log.Info("moves a port off a reserved number", "port", p.Name, "ofport", number)
 		faults = append(faults, ignoreGone(a.db.PinOFPort(ctx, p.Name, number)))
 	}

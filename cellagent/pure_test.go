@@ -301,14 +301,15 @@ func TestControllerIsToldOfOwnMAC(t *testing.T) {
 }
 
 // TestReservedPortsAreLeft: whoever sits on a reserved OpenFlow port is moved to
-// a number above all others, even if it was pinned there, and asked once.
+// a number that nobody has or will soon have, even if it was pinned there, and
+// asked once.
 func TestReservedPortsAreLeft(t *testing.T) {
 	ip := netip.MustParseAddr("10.255.1.2")
 	on := func(name string, ofport, request int) ovsdb.Port {
 		return ovsdb.Port{Name: name, Container: name, IP: ip, MAC: flows.MACOf(ip).String(), OFPort: ofport, OFPortRequest: request}
 	}
 	seen := observe([]ovsdb.Port{on("c1", 1, 0), on("c2", 2, 2)}, netip.MustParsePrefix("10.255.1.0/24"), "now", "")
-	if len(seen.displaced) != 2 || seen.highest != 2 || len(seen.endpoints)+len(seen.rejected) != 0 {
+	if len(seen.displaced) != 2 || seen.spare != firstMoved || len(seen.endpoints)+len(seen.rejected) != 0 {
 		t.Errorf("on 1 and 2: %+v", seen)
 	}
 	for _, p := range seen.displaced {
@@ -316,12 +317,12 @@ func TestReservedPortsAreLeft(t *testing.T) {
 			t.Errorf("%s passes for asked: %+v", p.Name, p)
 		}
 	}
-	seen = observe([]ovsdb.Port{on("c2", 2, 3), on("c7", 7, 7)}, netip.MustParsePrefix("10.255.1.0/24"), "now", "")
-	if len(seen.displaced) != 0 || seen.highest != 7 || len(seen.endpoints) != 1 {
-		t.Errorf("on 2 and asked to go to 3: %+v", seen)
+	seen = observe([]ovsdb.Port{on("c2", 2, firstMoved+3), on("c7", 7, 7)}, netip.MustParsePrefix("10.255.1.0/24"), "now", "")
+	if len(seen.displaced) != 0 || seen.spare != firstMoved+4 || len(seen.endpoints) != 1 {
+		t.Errorf("on 2 and asked to go: %+v", seen)
 	}
 	seen = observe([]ovsdb.Port{on("c2", 2, 3), on("c3", 3, 0)}, netip.MustParsePrefix("10.255.1.0/24"), "now", "")
-	if len(seen.displaced) != 1 || seen.highest != 3 {
+	if len(seen.displaced) != 1 || seen.spare != firstMoved {
 		t.Errorf("on 2 and asked to go to 3, where another is: %+v", seen)
 	}
 }
