@@ -10,6 +10,7 @@
 // vSwitch and every tool are where they always are); what it writes goes to
 // memory. Where the machine's kernel has openvswitch itself there is no
 // emulation: the payload runs in mount, pid and network namespaces of its own.
+// So does a job that is to run Here, whatever the kernel has.
 //
 // The same binary is the program outside, the lab's process 1 and the payload:
 // main (or TestMain) calls BecomeInit before anything else.

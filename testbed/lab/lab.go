@@ -20,6 +20,10 @@ type Job struct {
 	Limit       time.Duration // the run is killed after it; 0 for none
 	Interactive bool          // connect the terminal, for a shell
 
+	// Here is for a program that does without the kernel's Open vSwitch: it runs
+	// on this machine's kernel, in namespaces of its own.
+	Here bool
+
 	// The emulated kernel's clock counts instructions, on one CPU: what is
 	// measured by it depends neither on this machine nor on how well the emulator
 	// translates which code. Means nothing on a kernel that is not emulated.
@@ -55,7 +59,7 @@ func Run(ctx context.Context, job Job) error {
 		defer cancel()
 	}
 	run := runDirect
-	if !KernelHasOpenvswitch() {
+	if !job.Here && !KernelHasOpenvswitch() {
 		fmt.Fprintln(os.Stderr, "lab: booting an emulated kernel with openvswitch; this machine's has none (some 10 s)")
 		run = boot
 	}
@@ -72,6 +76,16 @@ func Run(ctx context.Context, job Job) error {
 //
 // Outside the lab it boots it, with this same binary and arguments inside.
 func RunTests(m interface{ Run() int }, limit time.Duration) int {
+	return runTests(m, Job{Limit: limit})
+}
+
+// RunTestsHere is RunTests for tests that do without the kernel's Open vSwitch:
+// they run on this machine's kernel, in namespaces of their own.
+func RunTestsHere(m interface{ Run() int }, limit time.Duration) int {
+	return runTests(m, Job{Limit: limit, Here: true})
+}
+
+func runTests(m interface{ Run() int }, job Job) int {
 	BecomeInit()
 	if Inside() {
 		return m.Run()
@@ -88,7 +102,8 @@ func RunTests(m interface{ Run() int }, limit time.Duration) int {
 	}
 	ctx, cancel := context.WithCancelCause(context.Background())
 	go func() { cancel(parentEnds()) }()
-	err = Run(ctx, Job{Args: append([]string{self}, os.Args[1:]...), Dir: dir, Limit: limit})
+	job.Args, job.Dir = append([]string{self}, os.Args[1:]...), dir
+	err = Run(ctx, job)
 	var exit *ExitError
 	switch {
 	case err == nil:
