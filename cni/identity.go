@@ -23,6 +23,8 @@ const (
 	fromAliases    = "alias"      // runtimeConfig's aliases on a network: what podman keeps of a container across restarts
 )
 
+var identityPlaces = []string{fromMetadata, fromArgs, fromLabels, fromAnnotation, fromAliases}
+
 // defaultIdentity is Cloud Foundry's identity, and one for other runtimes.
 var defaultIdentity = []string{"metadata.policy_group_id", "metadata.app_id", "args.WEFT_APP"}
 
@@ -38,10 +40,9 @@ type label struct {
 
 // checkIdentity refuses sources that there are not.
 func checkIdentity(sources []string) error {
-	places := []string{fromMetadata, fromArgs, fromLabels, fromAnnotation, fromAliases}
 	for i, source := range sources {
 		place, key, _ := strings.Cut(source, ".")
-		if !slices.Contains(places, place) || key == "" {
+		if !slices.Contains(identityPlaces, place) || key == "" {
 			return invalid(fmt.Sprintf("identity[%d]", i), source,
 				"must be metadata.KEY, args.KEY (of CNI_ARGS), label.KEY (of args.cni.labels), annotation.KEY (of the pod) or alias.NETWORK")
 		}
