@@ -11,7 +11,7 @@ PACKAGES := openvswitch-switch qemu-system-x86 busybox-static cpio kmod iproute2
 
 # make must not run two of these at once: the lab needs the machine to itself.
 .NOTPARALLEL:
-.PHONY: help deps build test check unit e2e chaos demo sandbox bench bench-datapath bench-api bench-cni golden fuzz clean
+.PHONY: help deps build test check unit test-runtimes e2e chaos demo sandbox bench bench-datapath bench-api bench-cni golden fuzz clean
 .DEFAULT_GOAL := help
 
 help: ## explain every target
@@ -31,6 +31,9 @@ test: build ## run all tests, the end-to-end ones in the lab too; ends with a li
 
 unit: build ## run the tests that need no lab: unit, scenario, property, real ovsdb-server and ovs-vswitchd
 	bin/weft-testbed unit
+
+test-runtimes: build ## run the tests in which podman, containerd, cnitool and Garden's way of calling plug containers in; half a minute
+	bin/weft-testbed runtimes
 
 e2e: build ## run the end-to-end tests: three cells with real datapaths, in the lab
 	bin/weft-testbed e2e
@@ -72,6 +75,7 @@ golden: deps ## rewrite what is generated: scenarios' flows and verdicts, docume
 	go run ./controller/cmd/weft-controller config doc docs/configuration.md controller/pki/weft-controller.yaml.tmpl
 	go run ./cellagent/cmd/weft-agent config doc docs/configuration.md controller/pki/weft-agent.yaml.tmpl
 	WEFT_GOLDEN=1 go test -count=1 ./api ./api/cmd/weft -run 'TestMessagesArePinned|TestReference'
+	go test -count=1 ./testbed/runtimes -update
 
 FUZZTIME ?= 30s
 fuzz: deps ## fuzz every parser and handler for FUZZTIME (30s) each

@@ -71,8 +71,9 @@ func command() *cobra.Command {
 			Short: "run any program of this machine on the lab's kernel",
 			RunE:  execInLab,
 		},
-		testCommand("test", "run all tests and count them", unit, endToEnd),
+		testCommand("test", "run all tests and count them", unit, runtimes, endToEnd),
 		testCommand("unit", "run the tests that need no lab", unit),
+		testCommand("runtimes", "run the tests of real container runtimes", runtimes),
 		testCommand("e2e", "run the end-to-end tests on three cells", endToEnd),
 	)
 	return root

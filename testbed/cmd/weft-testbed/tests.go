@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -17,10 +18,14 @@ import (
 )
 
 // A suite is a set of packages whose tests run together.
-type suite struct{ include, exclude string } // package patterns; excluded by suffix
+type suite struct {
+	include string   // package pattern
+	exclude []string // suffixes of packages
+}
 
 var (
-	unit     = suite{include: "./...", exclude: "/testbed/e2e"}
+	unit     = suite{include: "./...", exclude: []string{"/testbed/e2e", "/testbed/runtimes"}}
+	runtimes = suite{include: "./testbed/runtimes"}
 	endToEnd = suite{include: "./testbed/e2e"}
 )
 
@@ -85,7 +90,7 @@ func (s suite) packages(ctx context.Context) ([]string, error) {
 	}
 	var packages []string
 	for _, p := range strings.Fields(string(out)) {
-		if s.exclude == "" || !strings.HasSuffix(p, s.exclude) {
+		if !slices.ContainsFunc(s.exclude, func(suffix string) bool { return strings.HasSuffix(p, suffix) }) {
 			packages = append(packages, p)
 		}
 	}
