@@ -9,6 +9,7 @@ import (
 
 	"github.com/weft-sdn/weft/cellagent/conntrack"
 	"github.com/weft-sdn/weft/cellagent/flowlog"
+	"github.com/weft-sdn/weft/cellagent/hostnet"
 	"github.com/weft-sdn/weft/flows"
 	"github.com/weft-sdn/weft/ovsdb"
 )
@@ -201,5 +202,38 @@ func TestRefusedPacketsAreRead(t *testing.T) {
 	}
 	if got := refusedOf(listing); !maps.Equal(got, want) {
 		t.Errorf("%v", got)
+	}
+}
+
+// TestHauntedAddress: a container is not ready while the host still knows the last
+// one with its address, by a mapped port or by connections.
+func TestHauntedAddress(t *testing.T) {
+	addr := netip.MustParseAddr("10.255.1.9")
+	mapping := func(host, inside uint16) hostnet.Mapping {
+		return hostnet.Mapping{Protocol: flows.TCP, HostPort: host, Container: netip.AddrPortFrom(addr, inside)}
+	}
+	a := &Agent{}
+	a.notices.tracker = newTracker(nil, always, func(error) {})
+	p := ovsdb.Port{IP: addr, Mappings: []ovsdb.PortMapping{{HostPort: 61000, ContainerPort: 80, Protocol: "tcp"}}}
+	a.host.mappings = []hostnet.Mapping{mapping(61000, 80)}
+	if a.haunted(p) {
+		t.Error("by its own mapping")
+	}
+	a.host.mappings = append(a.host.mappings, mapping(61001, 22))
+	if !a.haunted(p) {
+		t.Error("not by a mapping that is not its own")
+	}
+	a.host.mappings = a.host.mappings[:1]
+	a.notices.tracker.forget([]netip.Addr{addr})
+	if !a.haunted(p) {
+		t.Error("not while its connections are to be cleared")
+	}
+	a.notices.tracker.take()
+	if !a.haunted(p) {
+		t.Error("not while its connections are being cleared")
+	}
+	a.notices.tracker.tried(nil)
+	if a.haunted(p) {
+		t.Error("by nothing that is left")
 	}
 }

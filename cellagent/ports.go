@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/weft-sdn/weft/cellagent/hostnet"
 	"github.com/weft-sdn/weft/flows"
 	"github.com/weft-sdn/weft/ovsdb"
 )
@@ -135,7 +136,7 @@ func (a *Agent) confirm(ctx context.Context) error {
 				if reason != "" {
 					fail(p, reason)
 				}
-			} else if (!p.Ready || p.Error != "") && p.OFPort != 0 && a.mapped(p) {
+			} else if (!p.Ready || p.Error != "") && p.OFPort != 0 && a.mapped(p) && !a.haunted(p) {
 				faults = append(faults, ignoreGone(a.db.MarkReady(ctx, p.Name)))
 			}
 			continue
@@ -145,6 +146,16 @@ func (a *Agent) confirm(ctx context.Context) error {
 		}
 	}
 	return errors.Join(faults...)
+}
+
+// haunted reports whether the host still knows the last container with the
+// address: a port of the host leads to it, or the tracker remembers its
+// connections. Whoever is told that either is gone looks again.
+func (a *Agent) haunted(p ovsdb.Port) bool {
+	own := mappingsOf(p)
+	return a.notices.tracker.clearing(p.IP) || slices.ContainsFunc(a.host.mappings, func(m hostnet.Mapping) bool {
+		return m.Container.Addr() == p.IP && !slices.Contains(own, m)
+	})
 }
 
 // nameless reports whether a container has to wait for its app's group id,

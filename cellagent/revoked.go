@@ -34,8 +34,9 @@ type tracker struct {
 
 	mapped atomic.Pointer[mappedPorts] // nil before the host's rules were made
 
-	mu   sync.Mutex
-	todo chores
+	mu    sync.Mutex
+	todo  chores
+	doing chores // taken, and not done for the first time
 
 	deleted, failures atomic.Uint64
 }
@@ -107,9 +108,27 @@ func (t *tracker) add(c chores) {
 func (t *tracker) take() chores {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	c := t.todo
-	t.todo = chores{}
-	return c
+	t.doing, t.todo = t.todo, chores{}
+	return t.doing
+}
+
+// clearing reports whether the kernel may still remember connections of the last
+// container with the address. It does not wait for what has failed.
+func (t *tracker) clearing(addr netip.Addr) bool {
+	if t == nil {
+		return false
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.todo.addresses[addr] || t.doing.addresses[addr]
+}
+
+// tried notes that whatever was taken has been tried once, and tells.
+func (t *tracker) tried(err error) {
+	t.mu.Lock()
+	t.doing = chores{}
+	t.mu.Unlock()
+	t.fault(err)
 }
 
 // run does chores until ctx ends: at once, again after a failure, and once more
@@ -135,7 +154,7 @@ func (t *tracker) run(ctx context.Context) {
 		}
 		n, err := t.clear(work)
 		t.deleted.Add(uint64(n))
-		if t.fault(err); err != nil {
+		if t.tried(err); err != nil {
 			t.failures.Add(1)
 			failed = failed.with(work)
 			continue
