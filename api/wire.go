@@ -68,6 +68,10 @@ type Hello struct {
 	// Services of the cell's host that its containers may use without an
 	// egress rule. Absent: none.
 	Services []Service `json:"services,omitempty"`
+
+	// Patches: the agent understands Message.Patch. Absent, from one of an older
+	// release: it is sent whole fragments.
+	Patches bool `json:"patches,omitempty"`
 }
 
 // Service is a port of a cell's host that its containers may use: DNS, say.
@@ -86,6 +90,7 @@ type Message struct {
 	Revision uint64     `json:"revision"`         // of the controller's change log that this table reflects
 	Hash     string     `json:"hash,omitempty"`   // flows.Hash of the whole table after this message, hex
 	Set      []Fragment `json:"set,omitempty"`    // snapshot: all fragments; delta: those that are new or changed
+	Patch    []Patch    `json:"patch,omitempty"`  // delta: fragments of which some flows changed
 	Remove   []string   `json:"remove,omitempty"` // delta: keys of fragments that are gone
 
 	// Refused, when present, is the complete list of the cell's endpoints that
@@ -118,6 +123,16 @@ type Fragment struct {
 	Key   string   `json:"key"`   // "base", "endpoint/<container>", "cell/<cell>", "policy/<group>", "egress/<profile>"
 	Hash  string   `json:"hash"`  // hex
 	Flows []string `json:"flows"` // canonical flow text
+}
+
+// Patch is what became of a fragment that the agent has: a message costs what
+// changed, also for an app that a thousand others may reach. Flows are in
+// canonical text, in the order of a table.
+type Patch struct {
+	Key    string   `json:"key"`
+	Hash   string   `json:"hash"`             // of the whole fragment after it, hex
+	Add    []string `json:"add,omitempty"`    // new, or in place of the one with the same table, priority and match
+	Remove []string `json:"remove,omitempty"` // gone
 }
 
 // EndpointsReport tells what changed since the Hello of the same stream.

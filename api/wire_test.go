@@ -42,13 +42,14 @@ func pinned(t *testing.T) map[string]any {
 		Cookie: "0x4000000000000007", Cookies: []string{"0x4000000000000007"},
 	}
 	fragment := FragmentToWire(flows.NewFragment("base", []flows.Flow{flow}))
+	patch := Patch{Key: "policy/101", Hash: fragment.Hash, Add: fragment.Flows, Remove: fragment.Flows}
 	until := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	return map[string]any{
 		"lease-request":    &LeaseRequest{VTEP: "192.0.2.1", Subnet: "10.255.1.0/24", Containers: 3, SingleIP: true},
 		"lease":            &Lease{Cell: "cell-1", Subnet: "10.255.1.0/24", Network: []string{"10.255.0.0/16"}, VNI: 1, VXLANPort: 4789, ExpirySeconds: 604800},
-		"hello":            &Hello{VTEP: "192.0.2.1", Endpoints: []Endpoint{endpoint}, Services: []Service{{Protocol: "udp", Address: "169.254.0.2", Port: 53}}},
+		"hello":            &Hello{VTEP: "192.0.2.1", Endpoints: []Endpoint{endpoint}, Services: []Service{{Protocol: "udp", Address: "169.254.0.2", Port: 53}}, Patches: true},
 		"snapshot":         &Message{Type: TypeSnapshot, Stream: "s1", Seq: 1, Revision: 12, Hash: fragment.Hash, Set: []Fragment{fragment}, Refused: &[]Refusal{}, Draining: new(true)},
-		"delta":            &Message{Type: TypeDelta, Seq: 2, Revision: 13, Hash: fragment.Hash, Set: []Fragment{fragment}, Remove: []string{"policy/102"}, Refused: &[]Refusal{{Container: "c2", Reason: "address is taken"}}, Draining: new(false)},
+		"delta":            &Message{Type: TypeDelta, Seq: 2, Revision: 13, Hash: fragment.Hash, Set: []Fragment{fragment}, Patch: []Patch{patch}, Remove: []string{"policy/102"}, Refused: &[]Refusal{{Container: "c2", Reason: "address is taken"}}, Draining: new(false)},
 		"ping":             &Message{Type: TypePing},
 		"endpoints-report": &EndpointsReport{Stream: "s1", Up: []Endpoint{endpoint}, Down: []string{"c0"}},
 		"applied":          &Applied{Stream: "s1", Seq: 2, Error: "bundle refused"},
@@ -114,7 +115,7 @@ func TestOlderAgentsAreUnderstood(t *testing.T) {
 	if err := json.Unmarshal([]byte(older), &hello); err != nil {
 		t.Fatal(err)
 	}
-	if ep := hello.Endpoints[0]; ep.Egress+ep.Space+ep.Workload != "" || hello.Services != nil {
+	if ep := hello.Endpoints[0]; ep.Egress+ep.Space+ep.Workload != "" || hello.Services != nil || hello.Patches {
 		t.Errorf("an older hello decodes to %+v", hello)
 	}
 	if got := encode(hello); got != older {

@@ -65,6 +65,18 @@ func (d *desired) changes(msg api.Message) (fragments, map[flows.FragmentKey]boo
 		}
 		set[f.Key] = f
 	}
+	for _, wire := range msg.Patch {
+		key := flows.FragmentKey(wire.Key)
+		from, there := d.fragments[key]
+		if _, twice := set[key]; twice || !there || msg.Type == api.TypeSnapshot {
+			return nil, nil, fmt.Errorf("fragment %q: a patch of what is not there, or is set twice", key)
+		}
+		f, err := api.PatchFromWire(from, wire)
+		if err != nil {
+			return nil, nil, err
+		}
+		set[key] = f
+	}
 	remove := make(map[flows.FragmentKey]bool, len(msg.Remove))
 	for _, name := range msg.Remove {
 		key := flows.FragmentKey(name)

@@ -15,20 +15,25 @@ import (
 	"github.com/weft-sdn/weft/ovsdb"
 )
 
-// part is a small fragment; version changes its content.
+// part is a small fragment; version changes one of its flows.
 func part(key string, version int) flows.Fragment {
 	return flows.NewFragment(flows.FragmentKey(key), []flows.Flow{
+		{Table: flows.TablePolicy, Priority: 110, Match: "reg1=" + fmt.Sprint(len(key)*7), Actions: "drop"},
 		{Table: flows.TablePolicy, Priority: 100, Match: "reg1=" + fmt.Sprint(len(key)*7), Actions: fmt.Sprintf("load:%#x->NXM_NX_REG2[]", version)},
 	})
 }
 
-// message says what leads from one table to another.
+// message says what leads from one table to another, in every second message
+// with patches.
 func message(kind string, seq uint64, from, to fragments) api.Message {
 	m := api.Message{Type: kind, Seq: seq, Revision: seq}
 	var hash flows.Hash
 	for key, f := range to {
 		hash = hash.Xor(f.Hash)
-		if kind == api.TypeSnapshot || from[key].Hash != f.Hash {
+		switch had, has := from[key]; {
+		case kind == api.TypeDelta && has && had.Hash != f.Hash && seq%2 == 0:
+			m.Patch = append(m.Patch, api.PatchToWire(had, f))
+		case kind == api.TypeSnapshot || had.Hash != f.Hash:
 			m.Set = append(m.Set, api.FragmentToWire(f))
 		}
 	}
@@ -105,7 +110,7 @@ func TestWantIsFreeOfHistory(t *testing.T) {
 // TestUntrustworthyMessagesChangeNothing lists what a controller may not say.
 func TestUntrustworthyMessagesChangeNothing(t *testing.T) {
 	have := fragments{"a": part("a", 1), "b": part("b", 1)}
-	good := message(api.TypeDelta, 2, have, fragments{"a": part("a", 2)})
+	good, patch := message(api.TypeDelta, 3, have, fragments{"a": part("a", 2)}), message(api.TypeDelta, 2, have, fragments{"a": part("a", 2)}).Patch
 	for name, spoil := range map[string]struct {
 		change func(*api.Message)
 		why    string
@@ -113,18 +118,29 @@ func TestUntrustworthyMessagesChangeNothing(t *testing.T) {
 		"wrong hash":        {func(m *api.Message) { m.Hash = flows.Hash{7}.String() }, "hash"},
 		"no hash":           {func(m *api.Message) { m.Hash = "" }, "hash"},
 		"removal forgotten": {func(m *api.Message) { m.Remove = nil }, "hash"},
-		"flow changed":      {func(m *api.Message) { m.Set[0].Flows[0] = strings.Replace(m.Set[0].Flows[0], "0x2", "0x3", 1) }, "hash"},
+		"flow changed":      {func(m *api.Message) { m.Set[0].Flows[1] = strings.Replace(m.Set[0].Flows[1], "0x2", "0x3", 1) }, "hash"},
 		"not a flow":        {func(m *api.Message) { m.Set[0].Flows[0] = "table=policy nonsense" }, "no actions="},
 		"set twice":         {func(m *api.Message) { m.Set = append(m.Set, m.Set[0]) }, "twice"},
 		"set and removed":   {func(m *api.Message) { m.Remove = append(m.Remove, "a") }, "both"},
-		"unknown type":      {func(m *api.Message) { m.Type = "whisper" }, "whisper"},
+		"patch of nothing":  {func(m *api.Message) { m.Set = nil; m.Patch = []api.Patch{{Key: "c", Hash: patch[0].Hash}} }, "not there"},
+		"set and patched":   {func(m *api.Message) { m.Patch = patch }, "twice"},
+		"patch of another": {func(m *api.Message) {
+			m.Set = nil
+			m.Patch = []api.Patch{{Key: "b", Hash: patch[0].Hash, Add: patch[0].Add}}
+		}, "hash is"},
+		"patch removes too much": {func(m *api.Message) {
+			m.Set = nil
+			m.Patch = []api.Patch{{Key: "a", Hash: patch[0].Hash, Remove: patch[0].Add}}
+		}, "to be removed"},
+		"patch with a non-flow": {func(m *api.Message) { m.Set = nil; m.Patch = []api.Patch{{Key: "a", Add: []string{"nonsense"}}} }, "add: flow 0"},
+		"unknown type":          {func(m *api.Message) { m.Type = "whisper" }, "whisper"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var d desired
 			if _, err := d.step(message(api.TypeSnapshot, 1, nil, have)); err != nil {
 				t.Fatal(err)
 			}
-			m := message(api.TypeDelta, 2, have, fragments{"a": part("a", 2)})
+			m := message(api.TypeDelta, 3, have, fragments{"a": part("a", 2)})
 			spoil.change(&m)
 			if _, err := d.step(m); err == nil || !strings.Contains(err.Error(), spoil.why) {
 				t.Errorf("error %v, want one about %q", err, spoil.why)

@@ -125,7 +125,7 @@ func (a *Agent) heard(now time.Time) {
 func (a *Agent) open() {
 	a.toOpen = false
 	ctx, cancel := context.WithCancel(a.lifetime)
-	hello := api.Hello{VTEP: a.cfg.UnderlayIP, Endpoints: a.seen.wireEndpoints(), Services: a.cfg.services()}
+	hello := api.Hello{VTEP: a.cfg.UnderlayIP, Endpoints: a.seen.wireEndpoints(), Services: a.cfg.services(), Patches: true}
 	s := &stream{cancel: cancel, outbox: newOutbox(), reported: map[string]api.Endpoint{}}
 	for _, e := range hello.Endpoints {
 		s.reported[e.Container] = e

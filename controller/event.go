@@ -172,7 +172,7 @@ type Overlay struct {
 // Dirty is what an event changed in one cell's table.
 type Dirty struct {
 	Cell     flows.CellID
-	Set      map[flows.FragmentKey]*flows.Fragment // new or changed; nil: gone
-	Refused  bool                                  // the cell's refused endpoints changed
-	Draining bool                                  // whether the cell is to be drained changed
+	Set      map[flows.FragmentKey]*swap
+	Refused  bool // the cell's refused endpoints changed
+	Draining bool // whether the cell is to be drained changed
 }

@@ -117,7 +117,7 @@ func (s *State) withdraw(c *cell) {
 func (s *State) tellOthers(c *cell, f *flows.Fragment) {
 	for id := range s.cells {
 		if id != c.peer.Cell {
-			s.mark(id).Set[c.asPeer.Key] = f
+			s.mark(id).swap(c.asPeer.Key, s.swap(nil, f))
 		}
 	}
 }

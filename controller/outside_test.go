@@ -103,7 +103,7 @@ func TestLoggingTakesEffect(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if msg := a.next(); len(msg.Set) != 1 || msg.Set[0].Key != "endpoint/c1" || msg.Revision != uint64(revision) || a.table["endpoint/c1"].Hash == quiet {
+	if msg := a.next(); len(msg.Patch) != 1 || msg.Patch[0].Key != "endpoint/c1" || msg.Revision != uint64(revision) || a.table["endpoint/c1"].Hash == quiet {
 		t.Errorf("the switch came as %+v", msg)
 	}
 	if got := b.owing(revision, true); got != "[cell-1]" {

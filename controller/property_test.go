@@ -234,11 +234,14 @@ func tell(told map[flows.CellID]map[flows.FragmentKey]*flows.Fragment, d Dirty) 
 	if told[d.Cell] == nil {
 		told[d.Cell] = map[flows.FragmentKey]*flows.Fragment{}
 	}
-	for key, f := range d.Set {
-		if f == nil {
+	for key, swap := range d.Set {
+		if swap.from != nil && told[d.Cell][key] != swap.from {
+			panic(fmt.Sprintf("cell %s: %s is patched from what it is not", d.Cell, key))
+		}
+		if swap.to == nil {
 			delete(told[d.Cell], key)
 		} else {
-			told[d.Cell][key] = f
+			told[d.Cell][key] = swap.to
 		}
 	}
 }

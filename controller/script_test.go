@@ -104,7 +104,7 @@ func (s *script) do(line string) string {
 	for _, d := range s.state.Step(s.event(verb, rest)) {
 		for _, key := range slices.Sorted(maps.Keys(d.Set)) {
 			sign := "+"
-			if d.Set[key] == nil {
+			if d.Set[key].to == nil {
 				sign = "-"
 			}
 			fmt.Fprintf(&out, "%s %s%s\n", d.Cell, sign, key)

@@ -46,6 +46,7 @@ type State struct {
 	// What the event being applied has touched so far.
 	dirty map[flows.CellID]*Dirty
 	stale map[flows.GroupID]struct{} // policy fragments to compile again
+	swaps map[[2]*flows.Fragment]*swap
 }
 
 // cell is one cell's part of State.
@@ -86,6 +87,7 @@ func NewState(overlay Overlay) *State {
 		security: newSecurityGroups(),
 		dirty:    map[flows.CellID]*Dirty{},
 		stale:    map[flows.GroupID]struct{}{},
+		swaps:    map[[2]*flows.Fragment]*swap{},
 	}
 }
 
@@ -100,6 +102,7 @@ func (s *State) Step(ev Event) []Dirty {
 		s.compile(group)
 	}
 	clear(s.stale)
+	clear(s.swaps)
 	changed := make([]Dirty, 0, len(s.dirty))
 	for _, d := range s.dirty {
 		changed = append(changed, *d)
@@ -259,14 +262,26 @@ func (s *State) put(c *cell, key flows.FragmentKey, f *flows.Fragment) {
 	if had != nil {
 		c.hash = c.hash.Xor(had.Hash)
 	}
-	s.mark(c.peer.Cell).Set[key] = f
+	s.mark(c.peer.Cell).swap(key, s.swap(had, f))
 }
+
+// swap is the one of this event that puts a fragment in place of another.
+func (s *State) swap(from, to *flows.Fragment) *swap {
+	ends := [2]*flows.Fragment{from, to}
+	if s.swaps[ends] == nil {
+		s.swaps[ends] = newSwap(from, to)
+	}
+	return s.swaps[ends]
+}
+
+// swap notes what became of a fragment, after what the event did to it before.
+func (d *Dirty) swap(key flows.FragmentKey, with *swap) { d.Set[key] = d.Set[key].then(with) }
 
 // mark returns the cell's entry in what this event changed.
 func (s *State) mark(id flows.CellID) *Dirty {
 	d := s.dirty[id]
 	if d == nil {
-		d = &Dirty{Cell: id, Set: map[flows.FragmentKey]*flows.Fragment{}}
+		d = &Dirty{Cell: id, Set: map[flows.FragmentKey]*swap{}}
 		s.dirty[id] = d
 	}
 	return d

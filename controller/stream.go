@@ -18,16 +18,17 @@ const maxPending = 4096
 // here by fragment, the latest winning, so a slow reader costs bounded memory
 // and never blocks the loop.
 type stream struct {
-	c    *Controller
-	link *link
-	id   string
-	wake chan struct{} // holds one token when there may be something to send
-	over chan struct{} // closed when the stream has ended
+	c       *Controller
+	link    *link
+	id      string
+	patches bool          // its agent takes them
+	wake    chan struct{} // holds one token when there may be something to send
+	over    chan struct{} // closed when the stream has ended
 
 	// Guarded by link.mu.
 	seq      uint64 // of the last message
 	snapshot bool   // the next message is one
-	pending  map[flows.FragmentKey]*flows.Fragment
+	pending  map[flows.FragmentKey]*swap
 	refused  *[]api.Refusal // to be sent; nil: unchanged
 	draining *bool          // to be sent; nil: unchanged
 	told     uint64         // the message that said last that the cell is to be drained; 0: none has, or it was taken back
@@ -78,7 +79,9 @@ func (st *stream) acknowledged(seq uint64, now api.Revision) {
 func (st *stream) offer(d Dirty, s *State) {
 	st.revision, st.hash = s.Revision(), s.Hash(d.Cell)
 	if !st.snapshot {
-		maps.Copy(st.pending, d.Set)
+		for key, swap := range d.Set {
+			st.pending[key] = st.pending[key].then(swap)
+		}
 		if d.Refused {
 			refused := s.Refused(d.Cell)
 			st.refused = &refused
@@ -98,7 +101,7 @@ func (st *stream) offer(d Dirty, s *State) {
 
 // restart makes the next message a snapshot. The caller holds link.mu.
 func (st *stream) restart() {
-	st.snapshot, st.pending = true, map[flows.FragmentKey]*flows.Fragment{}
+	st.snapshot, st.pending = true, map[flows.FragmentKey]*swap{}
 	st.refused, st.draining = nil, nil
 }
 
@@ -124,12 +127,12 @@ func (st *stream) take(ctx context.Context) (api.Message, error) {
 	st.link.mu.Lock()
 	snapshot, current := st.snapshot, st.link.stream == st
 	var msg api.Message
-	var pending map[flows.FragmentKey]*flows.Fragment
+	var pending map[flows.FragmentKey]*swap
 	if current && !snapshot && st.news() {
 		msg, pending = st.number(api.TypeDelta), st.pending
 		msg.Refused = st.refused
 		st.say(&msg, st.draining)
-		st.pending, st.refused, st.draining = map[flows.FragmentKey]*flows.Fragment{}, nil, nil
+		st.pending, st.refused, st.draining = map[flows.FragmentKey]*swap{}, nil, nil
 	}
 	st.link.mu.Unlock()
 	switch {
@@ -139,11 +142,7 @@ func (st *stream) take(ctx context.Context) (api.Message, error) {
 		return st.takeSnapshot(ctx)
 	}
 	for _, key := range slices.Sorted(maps.Keys(pending)) { // rendering takes its time: the loop must not wait for the lock
-		if f := pending[key]; f != nil {
-			msg.Set = append(msg.Set, api.FragmentToWire(*f))
-		} else {
-			msg.Remove = append(msg.Remove, string(key))
-		}
+		pending[key].tell(&msg, key, st.patches)
 	}
 	return msg, nil
 }

@@ -87,6 +87,7 @@ type agent struct {
 	id     string
 	table  map[string]flows.Fragment
 	last   api.Message
+	older  bool // of a release that takes no patches
 }
 
 // cellNumber leases a subnet to cell-n and opens its stream.
@@ -104,7 +105,7 @@ func (b *bench) cellNumber(n int, endpoints ...api.Endpoint) *agent {
 func (a *agent) open(vtep string, endpoints ...api.Endpoint) {
 	a.Helper()
 	var err error
-	if a.stream, err = a.Open(a.limit(), a.cell, api.Hello{VTEP: vtep, Endpoints: endpoints}); err != nil {
+	if a.stream, err = a.Open(a.limit(), a.cell, api.Hello{VTEP: vtep, Endpoints: endpoints, Patches: !a.older}); err != nil {
 		a.Fatal(err)
 	}
 	if msg := a.next(); msg.Type != api.TypeSnapshot || msg.Seq != 1 || msg.Stream == "" {
@@ -128,6 +129,11 @@ func (a *agent) next() api.Message {
 	}
 	for _, wire := range msg.Set {
 		if a.table[wire.Key], err = api.FragmentFromWire(wire); err != nil {
+			a.Fatal(err)
+		}
+	}
+	for _, patch := range msg.Patch {
+		if a.table[patch.Key], err = api.PatchFromWire(a.table[patch.Key], patch); err != nil {
 			a.Fatal(err)
 		}
 	}

@@ -126,8 +126,8 @@ func TestCompileIsOrderBlind(t *testing.T) {
 	}
 }
 
-// TestDiffTurnsHaveIntoWant: removing and adding what Diff says gives want,
-// and a changed flow is never removed.
+// TestDiffTurnsHaveIntoWant: removing and adding what Diff says gives want, as
+// Patch does, and a changed flow is never removed.
 func TestDiffTurnsHaveIntoWant(t *testing.T) {
 	for seed := range uint64(30) {
 		have, want := Compile(randomCellFrom(seed)), Compile(randomCellFrom(seed+1))
@@ -153,6 +153,13 @@ func TestDiffTurnsHaveIntoWant(t *testing.T) {
 		got := Table(slices.SortedFunc(maps.Values(after), compareFlows))
 		if got.String() != want.String() {
 			t.Fatalf("seed %d:\n%s", seed, diffText(got, want))
+		}
+		patched, err := Patch(have, add, remove)
+		if err != nil || patched.String() != want.String() {
+			t.Fatalf("seed %d: patched, %v:\n%s", seed, err, diffText(patched, want))
+		}
+		if _, err := Patch(want, nil, []Flow{{Match: "tp_dst=1", Actions: "drop"}}); err == nil {
+			t.Fatalf("seed %d: a flow was removed that is not there", seed)
 		}
 		if add, remove := Diff(want, want); len(add)+len(remove) != 0 {
 			t.Fatalf("a table differs from itself: %v %v", add, remove)

@@ -140,6 +140,30 @@ func Diff(have, want Table) (add, remove []Flow) {
 	return add, remove
 }
 
+// Patch is the inverse of Diff: it returns the table that add and remove, each in
+// the order of Table, make of have. Error: have is another table than they were
+// made for, since a flow that is to go is not in it.
+func Patch(have Table, add, remove []Flow) (Table, error) {
+	have = inOrder(have)
+	out := make(Table, 0, len(have)+len(add))
+	for len(have) > 0 || len(add) > 0 {
+		switch c := compareHeads(have, add); {
+		case c < 0 && len(remove) > 0 && have[0] == remove[0]:
+			have, remove = have[1:], remove[1:]
+		case c < 0:
+			out, have = append(out, have[0]), have[1:]
+		case c > 0:
+			out, add = append(out, add[0]), add[1:]
+		default:
+			out, have, add = append(out, add[0]), have[1:], add[1:]
+		}
+	}
+	if len(remove) > 0 {
+		return nil, fmt.Errorf("flow %q is to be removed, and is not there", remove[0])
+	}
+	return out, nil
+}
+
 func compareHeads(have, want Table) int {
 	if len(have) == 0 {
 		return +1
