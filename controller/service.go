@@ -2,7 +2,6 @@ package controller
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"github.com/weft-sdn/weft/api"
@@ -112,33 +111,6 @@ func (c *Controller) follows(ctx context.Context, revision api.Revision) bool {
 			return false
 		case <-c.stopped:
 			return false
-		}
-	}
-}
-
-// WaitApplied waits for the acknowledgements of the cells whose tables
-// revision changed, and returns those that are missing when ctx ends.
-func (c *Controller) WaitApplied(ctx context.Context, revision api.Revision, disconnected bool) []flows.CellID {
-	known := c.follows(ctx, revision)
-	for {
-		paid := c.acked.next()
-		var pending []flows.CellID
-		for _, l := range c.allLinks() {
-			l.mu.Lock()
-			if (disconnected || l.stream != nil) && (!known || l.owes(revision)) {
-				pending = append(pending, l.cell)
-			}
-			l.mu.Unlock()
-		}
-		if len(pending) == 0 {
-			return nil
-		}
-		select {
-		case <-paid:
-		case <-ctx.Done():
-			return slices.Sorted(slices.Values(pending))
-		case <-c.stopped:
-			return slices.Sorted(slices.Values(pending))
 		}
 	}
 }
