@@ -120,6 +120,9 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	if err := a.serveStatus(); err != nil {
 		return err
 	}
+	if err := a.serveDebug(); err != nil {
+		return err
+	}
 	a.remember()
 	a.startNotices()
 	a.spawn(a.dialOVSDB)

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/weft-sdn/weft/debug"
 	"github.com/weft-sdn/weft/flows"
 	"github.com/weft-sdn/weft/settings"
 )
@@ -33,6 +34,7 @@ type Config struct {
 	SingleIPOnly bool          // single_ip_only: the lease is one address, and no container runs here
 	AddressRest  time.Duration // address_rest: for how long an address that a container gave back is nobody's, 0 to 24h
 	LogLevel     string        // log_level: debug, info, warn or error
+	DebugListen  string        // debug_listen: loopback host:port of package debug; "": none
 	Reconcile    time.Duration // reconcile_interval: between full comparisons with switch and host, at least 100ms
 
 	DNSServers   []netip.Addr    // dns_servers: IPv4 addresses of this host whose port 53 its containers may use, tcp and udp
@@ -146,6 +148,9 @@ func (c Config) Validate() error {
 	}
 	if !logLevels[c.LogLevel] {
 		fault("log_level", c.LogLevel, "must be debug, info, warn or error")
+	}
+	if c.DebugListen != "" && !debug.Local(c.DebugListen) {
+		fault("debug_listen", c.DebugListen, debug.Must)
 	}
 	if c.Reconcile < 100*time.Millisecond {
 		fault("reconcile_interval", c.Reconcile, "must be at least 100ms")

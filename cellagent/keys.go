@@ -69,6 +69,9 @@ func (c *Config) cellKeys() []settings.Key {
 			Name: "log_level", Value: settings.Text(&c.LogLevel),
 			Meaning: "`debug`, `info`, `warn` or `error`.",
 		}, {
+			Name: "debug_listen", Value: settings.Text(&c.DebugListen), Example: "127.0.0.1:6061",
+			Meaning: "Loopback address and port on which Go's profiles (`/debug/pprof/`) and the runtime's metrics (`/metrics`, for Prometheus) are shown to this host; empty: nowhere.",
+		}, {
 			Name: "reconcile_interval", Value: settings.Duration(&c.Reconcile),
 			Meaning: "Time between two full comparisons with switch and host, at least 100ms. Changes do not wait for it.",
 		},

@@ -17,6 +17,7 @@ import (
 
 	"github.com/weft-sdn/weft/api"
 	"github.com/weft-sdn/weft/cellagent/flowlog"
+	"github.com/weft-sdn/weft/debug"
 	"github.com/weft-sdn/weft/flows"
 )
 
@@ -174,6 +175,25 @@ func (a *Agent) serveStatus() error {
 	a.spawn(func(ctx context.Context) {
 		<-ctx.Done()
 		server.Close()
+	})
+	return nil
+}
+
+// serveDebug shows profiles and metrics where the configuration says, until the
+// agent ends.
+func (a *Agent) serveDebug() error {
+	if a.cfg.DebugListen == "" {
+		return nil
+	}
+	listener, err := debug.Listen(a.cfg.DebugListen)
+	if err != nil {
+		return fmt.Errorf("debug_listen: %w", err)
+	}
+	a.log.Info("debug", "listen", listener.Addr().String())
+	a.spawn(func(ctx context.Context) {
+		if err := debug.Serve(ctx, listener); err != nil {
+			a.log.Error("debug", "error", err)
+		}
 	})
 	return nil
 }

@@ -24,6 +24,7 @@ type Config struct {
 	VXLANPort       int             // vxlan_port: UDP
 	DenyNetworks    []string        // deny_networks: networks that no egress rule opens, CIDR
 	LogLevel        string          // log_level: debug, info, warn or error
+	DebugListen     string          // debug_listen: loopback host:port of package debug; "": none
 
 	// MaxPoliciesPerAppSource (max_policies_per_app_source) bounds the policies
 	// of one source app that callers without network.admin make. From 1.

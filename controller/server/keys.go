@@ -126,6 +126,9 @@ func (c *Config) overlayKeys() []settings.Key {
 		}, {
 			Name: "log_level", Value: settings.Text(&c.LogLevel),
 			Meaning: "`debug`, `info`, `warn` or `error`.",
+		}, {
+			Name: "debug_listen", Value: settings.Text(&c.DebugListen), Example: "127.0.0.1:6060",
+			Meaning: "Loopback address and port on which Go's profiles (`/debug/pprof/`) and the runtime's metrics (`/metrics`, for Prometheus) are shown to this host; empty: nowhere.",
 		},
 	}
 }

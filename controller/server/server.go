@@ -15,12 +15,14 @@ import (
 	"github.com/weft-sdn/weft/controller"
 	"github.com/weft-sdn/weft/controller/asgsync"
 	"github.com/weft-sdn/weft/controller/gormstore"
+	"github.com/weft-sdn/weft/debug"
 )
 
 // Server is a controller that listens.
 type Server struct {
 	External net.Addr // where the external API listens
 	Internal net.Addr // where agents connect
+	Debug    net.Addr // where package debug answers; nil: nowhere
 	Token    string   // of the external API in mode token; else ""
 
 	control *controller.Controller
@@ -40,13 +42,13 @@ func Run(ctx context.Context, config Config, log *slog.Logger) error {
 
 // parts are what a server closes when it ends, or when it cannot start.
 type parts struct {
-	store              *gormstore.Store
-	external, internal net.Listener
+	store                     *gormstore.Store
+	external, internal, debug net.Listener // debug: nil for none
 }
 
 func (p *parts) close() error {
 	var errs []error
-	for _, l := range []net.Listener{p.external, p.internal} {
+	for _, l := range []net.Listener{p.external, p.internal, p.debug} {
 		if l != nil {
 			if err := l.Close(); !errors.Is(err, net.ErrClosed) {
 				errs = append(errs, err)
@@ -103,6 +105,14 @@ func (s *Server) open(ctx context.Context, p *parts, config Config, overlay cont
 		return fmt.Errorf("internal_listen %s: %w", config.InternalListen, err)
 	}
 	s.External, s.Internal = p.external.Addr(), p.internal.Addr()
+	if config.DebugListen == "" {
+		return nil
+	}
+	if p.debug, err = debug.Listen(config.DebugListen); err != nil {
+		return fmt.Errorf("debug_listen %s: %w", config.DebugListen, err)
+	}
+	s.Debug = p.debug.Addr()
+	log.Info("debug", "listen", s.Debug.String())
 	return nil
 }
 
@@ -124,6 +134,9 @@ func (s *Server) serve(ctx context.Context, p *parts, config Config, guards guar
 		})
 		return api.Server{Handler: handler, TLS: guards.internalTLS, Log: log}.Serve(ctx, p.internal)
 	})
+	if p.debug != nil {
+		listeners.Go(func() error { return debug.Serve(ctx, p.debug) })
+	}
 	if guards.cloud != nil {
 		listeners.Go(func() error {
 			(&asgsync.Syncer{Source: guards.cloud, Sink: s.control, Log: log}).Run(ctx)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/weft-sdn/weft/controller"
 	"github.com/weft-sdn/weft/controller/gormstore"
+	"github.com/weft-sdn/weft/debug"
 	"github.com/weft-sdn/weft/flows"
 	"github.com/weft-sdn/weft/settings"
 )
@@ -54,6 +55,9 @@ func (c Config) validateListeners(fault faultFunc) {
 		if _, notPort := strconv.ParseUint(port, 10, 16); err != nil || notPort != nil {
 			fault(at.key, at.value, "must be host:port with a port from 0 to 65535, such as 127.0.0.1:4002")
 		}
+	}
+	if c.DebugListen != "" && !debug.Local(c.DebugListen) {
+		fault("debug_listen", c.DebugListen, debug.Must)
 	}
 	if c.Listen == c.InternalListen && !strings.HasSuffix(c.Listen, ":0") {
 		fault("internal_listen", c.InternalListen, "must be another address or port than listen")

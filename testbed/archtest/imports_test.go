@@ -21,8 +21,9 @@ var allowed = map[string][]string{
 	"ovsdb":      {},
 	"settings":   {},
 	"api":        {"flows"},
-	"controller": {"api", "flows", "settings"},
-	"cellagent":  {"api", "flows", "ovsdb", "settings"},
+	"debug":      {},
+	"controller": {"api", "debug", "flows", "settings"},
+	"cellagent":  {"api", "debug", "flows", "ovsdb", "settings"},
 	"cni":        {"flows", "ovsdb"}, // flows: the vocabulary only
 	"testbed":    {"api", "cellagent", "cni", "controller", "flows", "ovsdb", "settings"},
 }

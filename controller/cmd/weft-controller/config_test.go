@@ -76,6 +76,7 @@ lease_expiry: 24h
 vni: 7
 vxlan_port: 4790
 log_level: debug
+debug_listen: 127.0.0.1:6060
 deny_networks: [169.254.169.254/32, 10.1.0.0/16, 128.0.0.0/1]
 group_quarantine: 90s
 `)
@@ -94,7 +95,7 @@ group_quarantine: 90s
 		CloudController:         server.CloudController{URL: "http://127.0.0.1:8080", CAFile: ca},
 		MaxPoliciesPerAppSource: 7, EnableSpaceDeveloperSelfService: true, TagLength: 1, CleanupInterval: 10 * time.Minute,
 		AllowedCORSDomains: []string{"*", "https://apps.example"}, LeaseExpiry: 24 * time.Hour,
-		Networks: []string{"10.1.0.0/16", "10.2.0.0/16"}, SubnetPrefix: 25, VNI: 7, VXLANPort: 4790, LogLevel: "warn",
+		Networks: []string{"10.1.0.0/16", "10.2.0.0/16"}, SubnetPrefix: 25, VNI: 7, VXLANPort: 4790, LogLevel: "warn", DebugListen: "127.0.0.1:6060",
 		DenyNetworks: []string{"169.254.169.254/32", "10.1.0.0/16", "128.0.0.0/1"}, GroupQuarantine: 90 * time.Second,
 	}
 	if err != nil || !reflect.DeepEqual(got, want) {
