@@ -64,7 +64,9 @@ type Agent struct {
 	looked   bool // since then, whether the last good table is of use
 	held     fragments
 	dirty    map[flows.FragmentKey]bool // fragments that may differ between want and held
-	verify   bool                       // compare with the switch, whatever held says
+	verify   bool                       // audit what held says, or where nothing is held or all is blocked, try again
+	audit    *audit                     // under way; nil: none
+	suspect  bool                       // the switch differs from what it acknowledged
 	blocked  bool                       // the switch refused want; wait for another, or for verify
 	unknown  map[string]bool            // terms that the OpenFlow connection cannot say, once logged
 

@@ -64,6 +64,7 @@ func greetSwitch(ctx context.Context, socket string) (*openflow.Conn, error) {
 func (a *Agent) switchUp(conn *openflow.Conn) {
 	a.sw = Connected(conn, a.ofctl, a.fellBack)
 	a.linked, a.looked, a.held, a.blocked = true, false, nil, false
+	a.audit, a.suspect = nil, false
 	a.counts.SwitchConnections++
 	a.fault("switch", nil)
 }
@@ -71,6 +72,7 @@ func (a *Agent) switchUp(conn *openflow.Conn) {
 // switchDown forgets what the switch held.
 func (a *Agent) switchDown(err error) {
 	a.linked, a.held = false, nil
+	a.audit, a.suspect = nil, false
 	a.configured, a.observed = false, false
 	a.fault("switch", fmt.Errorf("OpenFlow connection lost: %w", err))
 }

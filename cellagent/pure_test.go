@@ -405,3 +405,21 @@ func TestIdentityBelongsToContainerAddressAndPort(t *testing.T) {
 		t.Error("a policy's fragment was held back")
 	}
 }
+
+// TestAuditKnowsWhatWasTouched: a flow that was changed while the audit ran says
+// nothing, whatever its actions are by now.
+func TestAuditKnowsWhatWasTouched(t *testing.T) {
+	x := &audit{touched: map[flows.Flow]bool{}}
+	mine, other := part("a", 1).Flows[0], part("bb", 1).Flows[0]
+	if x.differ(nil) || !x.differ([]flows.Flow{mine}) {
+		t.Error("untouched, it is a difference, and nothing is none")
+	}
+	changed := mine
+	changed.Actions, changed.Cookie = "drop", 7
+	x.touch(changed)
+	if x.differ([]flows.Flow{mine}) || !x.differ([]flows.Flow{mine, other}) {
+		t.Error("touched, it is none, and another is one")
+	}
+	var none *audit
+	none.touch(mine) // no audit is under way
+}

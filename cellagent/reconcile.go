@@ -16,7 +16,7 @@ import (
 // by the fragments that changed where we know what the switch holds, else by
 // comparing everything with a dump. Knowledge of the switch (held) only saves
 // work: it is dropped with the connection, after every failure, and checked
-// against the switch at each reconcile_interval.
+// against the switch at each reconcile_interval (audit).
 func (a *Agent) install(ctx context.Context) {
 	if !a.want.complete && !a.resort(ctx) {
 		return
@@ -26,8 +26,12 @@ func (a *Agent) install(ctx context.Context) {
 		return
 	}
 	err := a.installChanges(ctx)
-	if err == nil && (a.held == nil || verify) {
+	switch {
+	case err != nil:
+	case a.held == nil, a.suspect:
 		err = a.reconcile(ctx)
+	case verify:
+		a.startAudit()
 	}
 	var refused *RefusedError
 	a.blocked = errors.As(err, &refused)
@@ -128,7 +132,7 @@ func (a *Agent) reconcile(ctx context.Context) error {
 		return err
 	}
 	a.counts.Reconciles++
-	a.held = wanted
+	a.held, a.suspect = wanted, false
 	clear(a.dirty)
 	return nil
 }
@@ -155,6 +159,8 @@ func (a *Agent) apply(ctx context.Context, add, remove []flows.Flow) error {
 		return nil
 	}
 	start := time.Now()
+	a.audit.touch(add...)
+	a.audit.touch(remove...)
 	if err := a.sw.Apply(ctx, add, remove); err != nil {
 		return fmt.Errorf("apply revision %d: %w", a.want.revision, err)
 	}
