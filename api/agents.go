@@ -89,7 +89,7 @@ func (s *internal) stream(c echo.Context) error {
 		return err
 	}
 	defer stream.Close()
-	w := &lineWriter{out: c.Response(), control: http.NewResponseController(c.Response())}
+	w := &lineWriter{out: newMessageWriter(c.Response()), control: http.NewResponseController(c.Response())}
 	if err := w.control.SetReadDeadline(time.Time{}); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return fmt.Errorf("setting deadlines: %w", err)
 	}
@@ -149,7 +149,7 @@ func pump(ctx context.Context, stream Stream, w *lineWriter) error {
 
 // lineWriter writes messages, one line each, and flushes each.
 type lineWriter struct {
-	out     io.Writer
+	out     *messageWriter
 	control *http.ResponseController
 }
 
@@ -157,7 +157,9 @@ func (w *lineWriter) write(m Message) error {
 	if err := w.control.SetWriteDeadline(time.Now().Add(ioTimeout)); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return fmt.Errorf("setting deadlines: %w", err)
 	}
-	if _, err := io.WriteString(w.out, encode(m)+"\n"); err != nil {
+	w.out.message(m)
+	w.out.WriteByte('\n')
+	if err := w.out.Flush(); err != nil {
 		return fmt.Errorf("writing to the agent: %w", err)
 	}
 	return wrap("writing to the agent", w.control.Flush())

@@ -8,67 +8,33 @@ import (
 	"github.com/weft-sdn/weft/flows"
 )
 
-// FragmentToWire renders a fragment for the stream.
+// FragmentToWire is a fragment as it travels. They share their flows.
 func FragmentToWire(f flows.Fragment) Fragment {
-	return Fragment{Key: string(f.Key), Hash: f.Hash.String(), Flows: flowTexts(f.Flows)}
+	return Fragment{Key: string(f.Key), Hash: f.Hash.String(), Flows: f.Flows}
 }
 
-// FragmentFromWire parses a fragment and hashes what it parsed. It refuses one
-// whose hash differs: what the agent installs must be what the controller compiled.
-func FragmentFromWire(w Fragment) (flows.Fragment, error) {
-	parsed, err := parseFlows(w.Flows)
-	if err != nil {
-		return flows.Fragment{}, fmt.Errorf("fragment %q: %w", w.Key, err)
-	}
-	return hashedAs(w.Key, w.Hash, parsed)
-}
+// FragmentFromWire hashes what arrived, and refuses it if the hash differs: what
+// the agent installs must be what the controller compiled. It keeps the flows.
+func FragmentFromWire(w Fragment) (flows.Fragment, error) { return hashedAs(w.Key, w.Hash, w.Flows) }
 
-// PatchToWire renders what makes one fragment of another with the same key.
+// PatchToWire is what makes one fragment of another with the same key.
 func PatchToWire(from, to flows.Fragment) Patch {
 	add, remove := flows.Diff(from.Flows, to.Flows)
-	return Patch{Key: string(to.Key), Hash: to.Hash.String(), Add: flowTexts(add), Remove: flowTexts(remove)}
+	return Patch{Key: string(to.Key), Hash: to.Hash.String(), Add: add, Remove: remove}
 }
 
 // PatchFromWire returns what a patch makes of a fragment. It refuses one that is
 // not for this fragment, or whose outcome has another hash.
 func PatchFromWire(from flows.Fragment, w Patch) (flows.Fragment, error) {
-	add, err := parseFlows(w.Add)
-	if err != nil {
-		return flows.Fragment{}, fmt.Errorf("patch of fragment %q: add: %w", w.Key, err)
-	}
-	remove, err := parseFlows(w.Remove)
-	if err != nil {
-		return flows.Fragment{}, fmt.Errorf("patch of fragment %q: remove: %w", w.Key, err)
-	}
-	patched, err := flows.Patch(from.Flows, add, remove)
+	patched, err := flows.Patch(from.Flows, w.Add, w.Remove)
 	if err != nil {
 		return flows.Fragment{}, fmt.Errorf("patch of fragment %q: %w", w.Key, err)
 	}
 	return hashedAs(w.Key, w.Hash, patched)
 }
 
-func flowTexts(list []flows.Flow) []string {
-	texts := make([]string, len(list))
-	for i, f := range list {
-		texts[i] = f.String()
-	}
-	return texts
-}
-
-func parseFlows(texts []string) ([]flows.Flow, error) {
-	parsed := make([]flows.Flow, len(texts))
-	for i, text := range texts {
-		flow, err := flows.ParseFlow(text)
-		if err != nil {
-			return nil, fmt.Errorf("flow %d: %w", i, err)
-		}
-		parsed[i] = flow
-	}
-	return parsed, nil
-}
-
 // hashedAs makes a fragment that must have the hash that the message says.
-func hashedAs(key, hash string, list []flows.Flow) (flows.Fragment, error) {
+func hashedAs(key, hash string, list flows.Table) (flows.Fragment, error) {
 	f := flows.NewFragment(flows.FragmentKey(key), list)
 	if got := f.Hash.String(); got != hash {
 		return flows.Fragment{}, fmt.Errorf("fragment %q: hash is %s, not %s as the message says", key, got, hash)

@@ -41,7 +41,7 @@ func TestIdleStreamIsPinged(t *testing.T) {
 			time.Sleep(9 * time.Second)
 			close(stream)
 		}()
-		err := pump(t.Context(), stream, &lineWriter{out: out, control: http.NewResponseController(out)})
+		err := pump(t.Context(), stream, &lineWriter{out: newMessageWriter(out), control: http.NewResponseController(out)})
 		if !errors.Is(err, ErrGone) {
 			t.Errorf("ended with %v", err)
 		}
@@ -63,10 +63,10 @@ func TestPumpLetsGo(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 7*time.Second)
 		defer cancel()
 		out := httptest.NewRecorder()
-		if err := pump(ctx, make(scripted), &lineWriter{out: out, control: http.NewResponseController(out)}); !errors.Is(err, context.DeadlineExceeded) {
+		if err := pump(ctx, make(scripted), &lineWriter{out: newMessageWriter(out), control: http.NewResponseController(out)}); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("request ended: %v", err)
 		}
-		broken := &lineWriter{out: brokenWriter{}, control: http.NewResponseController(out)}
+		broken := &lineWriter{out: newMessageWriter(brokenWriter{}), control: http.NewResponseController(out)}
 		if err := pump(t.Context(), make(scripted), broken); !errors.Is(err, errBroken) {
 			t.Errorf("agent is gone: %v", err)
 		}

@@ -1,6 +1,10 @@
 package api
 
-import "time"
+import (
+	"time"
+
+	"github.com/weft-sdn/weft/flows"
+)
 
 // Wire types of the internal API, between agents and controller, and of the
 // native listings. testdata/*.json pins each message.
@@ -120,19 +124,19 @@ const (
 
 // Fragment is a part of a cell's flow table that one object caused.
 type Fragment struct {
-	Key   string   `json:"key"`   // "base", "endpoint/<container>", "cell/<cell>", "policy/<group>", "egress/<profile>"
-	Hash  string   `json:"hash"`  // hex
-	Flows []string `json:"flows"` // canonical flow text
+	Key   string      `json:"key"`   // "base", "endpoint/<container>", "cell/<cell>", "policy/<group>", "egress/<profile>"
+	Hash  string      `json:"hash"`  // hex
+	Flows flows.Table `json:"flows"` // as canonical flow text
 }
 
 // Patch is what became of a fragment that the agent has: a message costs what
 // changed, also for an app that a thousand others may reach. Flows are in
 // canonical text, in the order of a table.
 type Patch struct {
-	Key    string   `json:"key"`
-	Hash   string   `json:"hash"`             // of the whole fragment after it, hex
-	Add    []string `json:"add,omitempty"`    // new, or in place of the one with the same table, priority and match
-	Remove []string `json:"remove,omitempty"` // gone
+	Key    string      `json:"key"`
+	Hash   string      `json:"hash"`             // of the whole fragment after it, hex
+	Add    flows.Table `json:"add,omitempty"`    // new, or in place of the one with the same table, priority and match
+	Remove flows.Table `json:"remove,omitempty"` // gone
 }
 
 // EndpointsReport tells what changed since the Hello of the same stream.

@@ -146,8 +146,7 @@ func TestFragmentsSurviveTheWire(t *testing.T) {
 		"hash":     func(w *Fragment) { w.Hash = "x" },
 		`"cell/b"`: func(w *Fragment) { w.Key = "cell/b" },
 		"not":      func(w *Fragment) { w.Flows = nil },
-		"flow 0":   func(w *Fragment) { w.Flows = []string{"banana"} },
-		"hash is ": func(w *Fragment) { w.Flows = append(w.Flows, strings.Replace(flowText, "drop", "output:1", 1)) },
+		"hash is ": func(w *Fragment) { w.Flows = append(w.Flows, flows.Flow{Table: flows.TablePolicy, Actions: "output:1"}) },
 	} {
 		changed := wire
 		change(&changed)

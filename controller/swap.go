@@ -8,18 +8,16 @@ import (
 )
 
 // swap is one fragment of a table in place of another. All cells where an event
-// does that share one, so that what goes to a thousand cells is rendered once.
+// does that share one, so that what goes to a thousand cells is worked out once.
 type swap struct {
 	from *flows.Fragment // nil: there was none, or it does not matter which
 	to   *flows.Fragment // nil: there is none any more
 
-	whole func() api.Fragment
-	patch func() api.Patch
+	patch func() api.Patch // from both
 }
 
 func newSwap(from, to *flows.Fragment) *swap {
 	s := &swap{from: from, to: to}
-	s.whole = sync.OnceValue(func() api.Fragment { return api.FragmentToWire(*to) })
 	s.patch = sync.OnceValue(func() api.Patch { return api.PatchToWire(*from, *to) })
 	return s
 }
@@ -41,7 +39,7 @@ func (s *swap) tell(msg *api.Message, key flows.FragmentKey, patches bool) {
 	case patches && s.from != nil && s.smaller():
 		msg.Patch = append(msg.Patch, s.patch())
 	default:
-		msg.Set = append(msg.Set, s.whole())
+		msg.Set = append(msg.Set, api.FragmentToWire(*s.to))
 	}
 }
 

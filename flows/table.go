@@ -32,6 +32,18 @@ type Flow struct {
 // it, except that ports are numbers (their names are OVSDB's matter).
 func (f Flow) String() string { return string(f.appendText(nil)) }
 
+// AppendText appends what String returns. It never fails.
+func (f Flow) AppendText(b []byte) ([]byte, error) { return f.appendText(b), nil }
+
+// MarshalText returns what String returns. It never fails.
+func (f Flow) MarshalText() ([]byte, error) { return f.appendText(nil), nil }
+
+// UnmarshalText reads a flow as ParseFlow does.
+func (f *Flow) UnmarshalText(text []byte) (err error) {
+	*f, err = ParseFlow(string(text))
+	return err
+}
+
 func (f Flow) appendText(b []byte) []byte {
 	if f.Cookie != 0 { // OVS does not print the cookie 0 without statistics
 		b = append(b, "cookie=0x"...)

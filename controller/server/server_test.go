@@ -17,6 +17,7 @@ import (
 	"github.com/weft-sdn/weft/api"
 	"github.com/weft-sdn/weft/controller/pki"
 	"github.com/weft-sdn/weft/controller/server"
+	"github.com/weft-sdn/weft/flows"
 )
 
 const patience = 20 * time.Second
@@ -178,8 +179,8 @@ func TestExplain(t *testing.T) {
 		}
 		for _, f := range msg.Set {
 			for _, flow := range f.Flows {
-				if strings.HasPrefix(flow, "cookie=0x5") {
-					shared, _, _ = strings.Cut(strings.TrimPrefix(flow, "cookie="), ",")
+				if flow.Cookie.Kind() == flows.KindPolicies {
+					shared = flow.Cookie.String()
 				}
 			}
 		}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/weft-sdn/weft/api"
+	"github.com/weft-sdn/weft/flows"
 )
 
 // TestSettingsReachTheCells: vxlan_port, deny_networks and the log switch as an
@@ -44,16 +45,16 @@ func TestSettingsReachTheCells(t *testing.T) {
 			}
 		}
 	}
-	denied := func(flow string) bool {
-		return strings.Contains(flow, "table=egress") && strings.Contains(flow, "169.254.169.254")
+	denied := func(flow flows.Flow) bool {
+		return flow.Table == flows.TableEgress && strings.Contains(flow.Match, "169.254.169.254")
 	}
-	tunnel := func(flow string) bool {
-		return strings.Contains(flow, "table=egress") && strings.Contains(flow, "tp_dst=4790") && strings.HasSuffix(flow, "actions=drop")
+	tunnel := func(flow flows.Flow) bool {
+		return flow.Table == flows.TableEgress && strings.Contains(flow.Match, "tp_dst=4790") && flow.Actions == "drop"
 	}
 	base := fragment("base")
-	for what, holds := range map[string]func(string) bool{"denies the network": denied, "keeps VXLAN inside": tunnel} {
+	for what, holds := range map[string]func(flows.Flow) bool{"denies the network": denied, "keeps VXLAN inside": tunnel} {
 		if !slices.ContainsFunc(base.Flows, holds) {
-			t.Errorf("no flow %s:\n%s", what, strings.Join(base.Flows, "\n"))
+			t.Errorf("no flow %s:\n%s", what, base.Flows)
 		}
 	}
 	quiet := fragment("endpoint/c1") // with the group id that it has by now
