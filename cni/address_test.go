@@ -137,6 +137,22 @@ func TestAskedAddress(t *testing.T) {
 	}
 }
 
+// TestAskedAddressOfASpentLease: where all others are taken or rest, too, a new
+// container gets the one that it asks for, as one would that asks for none.
+func TestAskedAddressOfASpentLease(t *testing.T) {
+	b := newBook(t, time.Minute)
+	b.take("1", "2", "3", "4", "5")
+	b.give("2", "4")
+	wants := Attachment{Container: "new", Wanted: netip.MustParseAddr("10.255.1.12")}
+	b.refused(wants, types.ErrTryAgainLater, "rests for another 1m0s") // 10.255.1.14 is free
+	b.take("6")
+	b.refused(Attachment{Container: "other", Wanted: netip.MustParseAddr("10.255.1.9")}, CodeTaken, "is that of container 1")
+	if got, err := b.try(wants); err != nil || got != "10.255.1.12" {
+		t.Errorf("got %s, %v", got, err)
+	}
+	b.refused(Attachment{Container: "new", Wanted: netip.MustParseAddr("10.255.1.10")}, CodeDuplicate, `container "new" has an interface "eth0" already`)
+}
+
 // TestReservationsOfAnotherBootAreNobodys: no container outlives the kernel.
 func TestReservationsOfAnotherBootAreNobodys(t *testing.T) {
 	b := newBook(t, time.Minute)

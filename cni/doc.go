@@ -19,7 +19,7 @@
 // ADD plans first (Plan is pure: arguments in, Attachment or a refusal out,
 // nothing touched), then takes a list of steps, each with its undo:
 //
-//	reserve an address of the lease         address.go, store.go
+//	reserve an address of the lease         address.go, store.go, rest.go
 //	create the veth, bring its ends up      attach_linux.go
 //	add the port with who it is             ovsdb.AddPort
 //	give the container's end its address    attach_linux.go
