@@ -66,7 +66,7 @@ func (b *book) refused(want Attachment, code uint, text string) {
 	b.t.Helper()
 	_, err := b.try(want)
 	var coded *types.Error
-	if !errors.As(err, &coded) || coded.Code != code || !strings.Contains(coded.Msg, text) {
+	if !errors.As(err, &coded) || coded.Code != code || !strings.Contains(coded.Msg, text) || coded.Details == "" {
 		b.t.Errorf("%+v: %#v, expected code %d and %q", want, err, code, text)
 	}
 }

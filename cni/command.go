@@ -116,14 +116,14 @@ func (p Plugin) remove(ctx context.Context, conf Places, container, ifName strin
 	portErr := deletePort(ctx, conf, name)
 	p.did("deleting the port")
 	if err := deleteVeth(name); err != nil {
-		return coded(CodeAttach, errors.Join(err, portErr))
+		return coded(CodeAttach, errors.Join(err, portErr), callAgain)
 	}
 	p.did("deleting the veth")
 	if portErr != nil {
 		return portErr
 	}
 	if err := (addresses{conf.DataDir, conf.Bridge}).release(container, ifName); err != nil {
-		return coded(types.ErrIOFailure, err)
+		return coded(types.ErrIOFailure, err, freeDataDir)
 	}
 	p.did("releasing the address")
 	return nil
@@ -136,7 +136,7 @@ func deletePort(ctx context.Context, conf Places, name string) error {
 	}
 	defer db.Close()
 	if err := db.DeletePort(ctx, conf.Bridge, name); err != nil {
-		return coded(CodeAttach, err)
+		return coded(CodeAttach, err, callAgain)
 	}
 	return nil
 }
@@ -173,11 +173,11 @@ func bridgeStatus(ctx context.Context, db *ovsdb.Conn, bridge, cell string) (ovs
 func netNSUsable(path string) error {
 	handle, err := ns.GetNS(path)
 	if err != nil {
-		return failure(types.ErrInvalidNetNS, fmt.Sprintf("CNI_NETNS %q: %v", path, err), "has the container ended already?")
+		return failure(types.ErrInvalidNetNS, fmt.Sprintf("CNI_NETNS %q: %v", path, err), "pass the namespace of a container that runs: has it ended already?")
 	}
 	defer handle.Close()
 	if own, _ := cnins.CheckNetNS(path); own {
-		return failure(types.ErrInvalidNetNS, fmt.Sprintf("CNI_NETNS %q is the cell's own network namespace", path), "")
+		return failure(types.ErrInvalidNetNS, fmt.Sprintf("CNI_NETNS %q is the cell's own network namespace", path), "pass the container's")
 	}
 	return nil
 }

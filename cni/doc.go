@@ -1,7 +1,8 @@
 // Package cni is the CNI plugin: it plugs a container into the cell's bridge,
-// or undoes it completely. It talks to no daemon of ours. What it needs to know
-// the agent has written to a file (the lease), and what it did and wants done
-// is in the switch's database, where the agent answers:
+// or undoes it completely. It talks to no daemon of ours, but that STATUS looks
+// whether the agent listens. What it needs to know the agent has written to a
+// file (the lease), and what it did and wants done is in the switch's database,
+// where the agent answers:
 //
 //	 container's network namespace          the cell
 //	+------------------------------+

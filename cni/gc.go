@@ -40,7 +40,7 @@ func (p Plugin) GC(args *skel.CmdArgs) error {
 		faults = append(faults, p.remove(ctx, conf, stale.ContainerID, stale.IfName))
 	}
 	if err := errors.Join(faults...); err != nil {
-		return coded(CodeAttach, err)
+		return coded(CodeAttach, err, callAgain)
 	}
 	return nil
 }

@@ -64,7 +64,7 @@ func as(code uint, err error) error {
 	if err == nil {
 		return nil
 	}
-	reason := *coded(CodeAttach, err)
+	reason := *coded(CodeAttach, err, lookAtCell)
 	reason.Code = code
 	return &reason
 }
