@@ -72,7 +72,7 @@ func (p Plugin) Add(args *skel.CmdArgs) error {
 func prepare(ctx context.Context, conf Config, inv Invocation) (*adding, error) {
 	lease, err := ReadLease(conf.SubnetFile)
 	if err != nil {
-		return nil, err
+		return nil, notNow(err)
 	}
 	plan, err := Plan(inv, conf, lease)
 	if err != nil {
