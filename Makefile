@@ -32,7 +32,7 @@ test: build ## run all tests, the end-to-end ones in the lab too; ends with a li
 unit: build ## run the tests that need no lab: unit, scenario, property, real ovsdb-server and ovs-vswitchd
 	bin/weft-testbed unit
 
-test-runtimes: build ## run the tests in which podman, containerd, cnitool and Garden's way of calling plug containers in; half a minute
+test-runtimes: build ## run the tests in which podman, containerd, CRI, cnitool and Garden's way of calling plug containers in; half a minute, and some to build crictl once
 	bin/weft-testbed runtimes
 
 e2e: build ## run the end-to-end tests: three cells with real datapaths, in the lab

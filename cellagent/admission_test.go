@@ -14,6 +14,7 @@ import (
 
 	"github.com/weft-sdn/weft/api"
 	"github.com/weft-sdn/weft/cellagent"
+	"github.com/weft-sdn/weft/ovsdb"
 )
 
 // told is what the subnet file says to weft-cni.
@@ -102,7 +103,7 @@ func TestDrain(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
 		eventually(t, "the reason is the drain", func() bool { return strings.Contains(b.port(slow).Error, "drained") })
-		if err := b.hand.WaitReady(ctx, slow); err == nil || !strings.Contains(err.Error(), "drained") {
+		if err := b.hand.WaitReady(ctx, slow); !errors.Is(err, ovsdb.ErrNotYet) || !strings.Contains(err.Error(), "drained") {
 			t.Errorf("a container whose start was under way: %v", err)
 		}
 		b.remove(slow)

@@ -221,7 +221,8 @@ func TestRefusedFlowLeavesTheSwitchAsItWas(t *testing.T) {
 	}
 	name := b.attach("late", "cats", 2)
 	eventually(t, "a container that needs the switch is told", func() bool {
-		return strings.Contains(b.port(name).Error, why)
+		p := b.port(name)
+		return strings.Contains(p.Error, why) && p.Passes
 	})
 	b.controller.change(func() { b.controller.extra = nil })
 	b.inStep()

@@ -28,7 +28,7 @@ const (
 // observation is what the switch's database says of the cell's containers.
 type observation struct {
 	endpoints map[string]ovsdb.Port // by container id: those that can have flows
-	rejected  map[string]string     // by port name: why a port cannot be an endpoint
+	rejected  map[string]reason     // by port name: why a port cannot be an endpoint
 	stale     []string              // names of ports of an earlier boot
 	displaced []ovsdb.Port          // that sit on a reserved OpenFlow port and were not asked to move yet
 	spare     int                   // the first OpenFlow port number that the agent can give to one
@@ -41,7 +41,7 @@ type observation struct {
 // list is a port that has and asks for no OpenFlow number, or for one that
 // another has: ovs-vswitchd is about to say which it gets.
 func observe(ports []ovsdb.Port, lease netip.Prefix, boot, barred string) observation {
-	seen := observation{endpoints: map[string]ovsdb.Port{}, rejected: map[string]string{}, spare: firstMoved}
+	seen := observation{endpoints: map[string]ovsdb.Port{}, rejected: map[string]reason{}, spare: firstMoved}
 	ports = readyFirst(ports)
 	onNumber := make(map[int]string, len(ports)) // the first of them
 	for _, p := range slices.Backward(ports) {
@@ -62,23 +62,23 @@ func observe(ports []ovsdb.Port, lease netip.Prefix, boot, barred string) observ
 			}
 			continue
 		}
-		if reason := unfit(p, lease, rules); reason != "" {
-			seen.rejected[p.Name] = reason
+		if why := unfit(p, lease, rules); why != (reason{}) {
+			seen.rejected[p.Name] = why
 			continue
 		}
 		if barred != "" && !p.Ready {
-			seen.rejected[p.Name] = "the cell takes no containers: " + barred
+			seen.rejected[p.Name] = passing("the cell takes no containers: " + barred)
 			continue
 		}
 		if p.OFPort = numberOf(p); p.OFPort == 0 || onNumber[p.OFPort] != p.Name {
 			continue
 		}
 		if other, there := seen.endpoints[p.Container]; there {
-			seen.rejected[p.Name] = fmt.Sprintf("container %s is already attached by port %s", p.Container, other.Name)
+			seen.rejected[p.Name] = final(fmt.Sprintf("container %s is already attached by port %s", p.Container, other.Name))
 			continue
 		}
-		if reason := taken.claim(p); reason != "" {
-			seen.rejected[p.Name] = reason
+		if why := taken.claim(p); why != "" {
+			seen.rejected[p.Name] = final(why)
 			continue
 		}
 		seen.endpoints[p.Container] = p
@@ -136,23 +136,26 @@ func (c claims) claim(p ovsdb.Port) string {
 	return ""
 }
 
-// unfit says why a port can never be an endpoint as it is, or "".
-func unfit(p ovsdb.Port, lease netip.Prefix, rules egressTexts) string {
+// unfit says why a port cannot be an endpoint as it is. A lease that has changed
+// since the container got its address has another for it.
+func unfit(p ovsdb.Port, lease netip.Prefix, rules egressTexts) reason {
 	switch {
 	case p.Container == "":
-		return "the port names no container"
+		return final("the port names no container")
 	case p.IfaceError != "":
-		return "the switch cannot use the interface: " + p.IfaceError
-	case !p.IP.Is4() || !lease.Contains(p.IP):
-		return fmt.Sprintf("address %v is outside the cell's lease %v", p.IP, lease)
+		return final("the switch cannot use the interface: " + p.IfaceError)
+	case p.IP.Is4() && !lease.Contains(p.IP):
+		return passing(fmt.Sprintf("address %v is outside the cell's lease %v", p.IP, lease))
+	case !p.IP.Is4():
+		return final(fmt.Sprintf("address %v is outside the cell's lease %v", p.IP, lease))
 	case !ownMAC(p).Station():
-		return fmt.Sprintf("MAC %q must be that of one station, such as %v, which follows from the address", p.MAC, flows.MACOf(p.IP))
+		return final(fmt.Sprintf("MAC %q must be that of one station, such as %v, which follows from the address", p.MAC, flows.MACOf(p.IP)))
 	case p.OFPort < 0 || p.OFPort > maxOFPort:
-		return fmt.Sprintf("OpenFlow port %d is not usable (%d to %d)", p.OFPort, lastReserved+1, maxOFPort)
+		return final(fmt.Sprintf("OpenFlow port %d is not usable (%d to %d)", p.OFPort, lastReserved+1, maxOFPort))
 	case p.Unread != "":
-		return p.Unread
+		return final(p.Unread)
 	}
-	return rules.unfit(p.Egress)
+	return final(rules.unfit(p.Egress))
 }
 
 // egressTexts are why texts of egress rules are unfit, "" of those that are fit.

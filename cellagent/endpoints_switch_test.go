@@ -2,6 +2,7 @@ package cellagent_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -44,8 +45,8 @@ func TestReadyMeansAnIdentity(t *testing.T) {
 	b.inStep()
 	name := b.attach("one", "owls", 2)
 	eventually(t, "the start is told what it waits for", func() bool { return strings.Contains(b.port(name).Error, `app "owls"`) })
-	if b.port(name).Ready {
-		t.Error("ready before its app has a group id")
+	if p := b.port(name); p.Ready || !p.Passes {
+		t.Errorf("before its app has a group id: ready %v, passes %v", p.Ready, p.Passes)
 	}
 	b.controller.change(func() {
 		b.controller.groups["owls"] = 103
@@ -179,7 +180,7 @@ func TestRefusedEndpointIsToldWhy(t *testing.T) {
 		defer cancel()
 		return b.hand.WaitReady(ctx, name)
 	}
-	if err := ready(b.attach("one", "cats", 2)); err == nil || !strings.Contains(err.Error(), "app is too long") {
+	if err := ready(b.attach("one", "cats", 2)); err == nil || !errors.Is(err, ovsdb.ErrNotReady) || !strings.Contains(err.Error(), "app is too long") {
 		t.Errorf("refused by the controller: %v", err)
 	}
 	b.run("two", "cats", 3)
@@ -188,7 +189,7 @@ func TestRefusedEndpointIsToldWhy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := ready("c9"); err == nil || !strings.Contains(err.Error(), "already used by container two") {
+	if err := ready("c9"); err == nil || !errors.Is(err, ovsdb.ErrNotReady) || !strings.Contains(err.Error(), "already used by container two") {
 		t.Errorf("an address in use: %v", err)
 	}
 }
@@ -203,7 +204,7 @@ func TestAbsentControllerFailsAStart(t *testing.T) {
 	name := b.attach("one", "cats", 2)
 	ctx, cancel := context.WithTimeout(context.Background(), 8*time.Second)
 	defer cancel()
-	if err := b.hand.WaitReady(ctx, name); err == nil || !strings.Contains(err.Error(), "not connected to the controller") {
+	if err := b.hand.WaitReady(ctx, name); err == nil || !errors.Is(err, ovsdb.ErrNotYet) || !strings.Contains(err.Error(), "not connected to the controller") {
 		t.Errorf("got %v", err)
 	}
 	b.controller.up()

@@ -155,24 +155,24 @@ func (a *Agent) mapped(p ovsdb.Port) bool {
 	return true
 }
 
-// unmappable says why a container's ports will not be mapped soon, or "". What
-// fails once is tried again, before anybody is told.
-func (a *Agent) unmappable(p ovsdb.Port) string {
+// unmappable says why a container's ports will not be mapped soon. What fails
+// once is tried again, before anybody is told.
+func (a *Agent) unmappable(p ovsdb.Port) reason {
 	for _, m := range p.Mappings {
 		if m.Protocol == flows.UDP.String() && m.HostPort == a.lease.wire.VXLANPort {
-			return fmt.Sprintf("host port %d/%s is that of the overlay's tunnels", m.HostPort, m.Protocol)
+			return final(fmt.Sprintf("host port %d/%s is that of the overlay's tunnels", m.HostPort, m.Protocol))
 		}
 	}
 	if len(p.Mappings) == 0 || a.mapped(p) {
-		return ""
+		return reason{}
 	}
-	if reason := a.host.off; reason != "" && !a.host.on {
-		return "ports cannot be mapped: host network is off: " + reason
+	if off := a.host.off; off != "" && !a.host.on {
+		return final("ports cannot be mapped: host network is off: " + off)
 	}
 	if f := a.faults["host network"]; f != nil && time.Since(f.Since) > heartbeat {
-		return "ports cannot be mapped: " + f.Text
+		return passing("ports cannot be mapped: " + f.Text)
 	}
-	return ""
+	return reason{}
 }
 
 // services are the host's, as the controller is told of them.

@@ -49,7 +49,7 @@ func TestOneUnfitTextRejectsAllWhoHaveIt(t *testing.T) {
 		ports[i].Egress = "nonsense"
 	}
 	seen := observe(ports, netip.MustParsePrefix("10.255.1.0/24"), "now", "")
-	if len(seen.rejected) != 3 || len(seen.endpoints) != len(ports)-3 || !strings.Contains(seen.rejected["c2"], ovsdb.KeyEgress) {
+	if len(seen.rejected) != 3 || len(seen.endpoints) != len(ports)-3 || !strings.Contains(seen.rejected["c2"].text, ovsdb.KeyEgress) {
 		t.Errorf("rejected %v", seen.rejected)
 	}
 }
@@ -80,11 +80,11 @@ func TestUnmappableSaysWhy(t *testing.T) {
 	} {
 		a := &Agent{faults: c.faults}
 		a.host.on, a.host.off, a.host.mappings = c.on, c.off, c.mappings
-		if got := a.unmappable(p); (got == "") != (c.want == "") || !strings.HasSuffix(got, c.want) {
+		if got := a.unmappable(p).text; (got == "") != (c.want == "") || !strings.HasSuffix(got, c.want) {
 			t.Errorf("%s: %q, want %q", name, got, c.want)
 		}
 	}
-	if (&Agent{}).unmappable(ovsdb.Port{}) != "" {
+	if (&Agent{}).unmappable(ovsdb.Port{}) != (reason{}) {
 		t.Error("a container without mappings waits for the host")
 	}
 }

@@ -268,14 +268,17 @@ func TestObserveSortsPorts(t *testing.T) {
 	} {
 		seen := observe([]ovsdb.Port{c.port}, netip.MustParsePrefix("10.255.1.0/24"), "now", "")
 		_, accepted := seen.endpoints["one"]
-		if reason := seen.rejected["c1"]; accepted != (c.why == "") || (c.why == "-") != (!accepted && reason == "") || !strings.Contains(reason, strings.Trim(c.why, "-")) {
+		if passes := seen.rejected["c1"].passes; passes != (name == "foreign subnet") { // the next try gets another address
+			t.Errorf("%s: passes: %v", name, passes)
+		}
+		if reason := seen.rejected["c1"].text; accepted != (c.why == "") || (c.why == "-") != (!accepted && reason == "") || !strings.Contains(reason, strings.Trim(c.why, "-")) {
 			t.Errorf("%s: accepted %v, reason %q; want %q", name, accepted, reason, c.why)
 		}
 	}
 	second := with(func(p *ovsdb.Port) { p.Name, p.Container, p.OFPort = "c0", "two", 6 })
 	holder := with(func(p *ovsdb.Port) { p.Ready = true })
 	seen := observe([]ovsdb.Port{second, holder}, netip.MustParsePrefix("10.255.1.0/24"), "now", "")
-	if _, keeps := seen.endpoints["one"]; !keeps || seen.rejected["c0"] == "" {
+	if _, keeps := seen.endpoints["one"]; !keeps || seen.rejected["c0"].text == "" {
 		t.Errorf("the ready holder of an address lost it: %+v", seen)
 	}
 }
@@ -370,7 +373,7 @@ func TestHostPortHasOneHolder(t *testing.T) {
 	holder.Ready = true
 	seen := observe([]ovsdb.Port{port("c3", 3, "61005:1/tcp,61001:9/tcp"), port("c4", 4, "61001:53/udp"), port("c5", 5, "61005:1/tcp"), holder},
 		netip.MustParsePrefix("10.255.1.0/24"), "now", "")
-	if got := seen.rejected["c3"]; got != "host port 61001/tcp is already mapped to container of-c9" {
+	if got := seen.rejected["c3"].text; got != "host port 61001/tcp is already mapped to container of-c9" {
 		t.Errorf("c3 is rejected with %q", got)
 	}
 	for _, stays := range []string{"of-c9", "of-c4", "of-c5"} { // of-c5 wants what the rejected one wanted

@@ -147,6 +147,8 @@ func (a *adding) waitReady(ctx context.Context) error {
 	switch {
 	case err == nil:
 		return nil
+	case errors.Is(err, ovsdb.ErrNotYet):
+		return failure(types.ErrTryAgainLater, fmt.Sprintf("container %s: %v", a.Container, err), "weft-agent status")
 	case ctx.Err() != nil:
 		return a.unanswered(ctx)
 	}

@@ -45,9 +45,9 @@ func (a addresses) reserve(lease Lease, want Attachment) (netip.Addr, error) {
 		return netip.Addr{}, a.unusable(err)
 	}
 	if s.wanted {
-		return a.ask(s, lease, want)
+		return a.reserveWanted(s, lease, want)
 	}
-	return a.any(s, lease, want)
+	return a.reserveNext(s, lease, want)
 }
 
 // duplicate refuses an attachment that is there already.
@@ -63,16 +63,18 @@ const (
 	maxAttempts = 3 // at an address that has rested: another plugin may be faster
 )
 
-func (a addresses) any(s *store, lease Lease, want Attachment) (netip.Addr, error) {
+// reserveNext reserves the next address of the lease that nobody has and that
+// does not rest, or else the one that has rested for the longest time.
+func (a addresses) reserveNext(s *store, lease Lease, want Attachment) (netip.Addr, error) {
 	ip, err := s.allocate(lease, want, nil)
 	for range maxAttempts {
 		longest, rests := s.longestRested(lease.Subnet)
 		if err == nil || !rests || !strings.Contains(err.Error(), noneLeft) {
 			break
 		}
-		s.hurry = true
+		s.ignoreRest = true
 		if ip, err = s.allocate(lease, want, longest.AsSlice()); err != nil {
-			s.hurry = false
+			s.ignoreRest = false
 			ip, err = s.allocate(lease, want, nil)
 		}
 	}
@@ -88,12 +90,18 @@ func (a addresses) any(s *store, lease Lease, want Attachment) (netip.Addr, erro
 	return ip, fmt.Errorf("reserving an address of %s: %w", lease.Subnet, err)
 }
 
-// ask reserves the one address that the runtime wants.
-func (a addresses) ask(s *store, lease Lease, want Attachment) (netip.Addr, error) {
+// reserveWanted reserves the one address that the runtime wants.
+func (a addresses) reserveWanted(s *store, lease Lease, want Attachment) (netip.Addr, error) {
 	ip, err := s.allocate(lease, want, want.Wanted.AsSlice())
 	var known *types.Error
 	if err == nil || errors.As(err, &known) {
 		return ip, err
+	}
+	if s.spent(lease.Subnet) { // who asks for nothing would get one that rests
+		s.ignoreRest = true
+		if ip, err = s.allocate(lease, want, want.Wanted.AsSlice()); err == nil || errors.As(err, &known) {
+			return ip, err
+		}
 	}
 	address := want.Wanted.String()
 	if holder, taken := s.read(address); taken == nil {

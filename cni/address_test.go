@@ -66,7 +66,7 @@ func (b *book) refused(want Attachment, code uint, text string) {
 	b.t.Helper()
 	_, err := b.try(want)
 	var coded *types.Error
-	if !errors.As(err, &coded) || coded.Code != code || !strings.Contains(coded.Msg, text) {
+	if !errors.As(err, &coded) || coded.Code != code || !strings.Contains(coded.Msg, text) || coded.Details == "" {
 		b.t.Errorf("%+v: %#v, expected code %d and %q", want, err, code, text)
 	}
 }
@@ -135,6 +135,22 @@ func TestAskedAddress(t *testing.T) {
 	if got, err := b.try(wants("second", "10.255.1.13")); err != nil || got != "10.255.1.13" {
 		t.Errorf("after its rest: %s, %v", got, err)
 	}
+}
+
+// TestAskedAddressOfASpentLease: where all others are taken or rest, too, a new
+// container gets the one that it asks for, as one would that asks for none.
+func TestAskedAddressOfASpentLease(t *testing.T) {
+	b := newBook(t, time.Minute)
+	b.take("1", "2", "3", "4", "5")
+	b.give("2", "4")
+	wants := Attachment{Container: "new", Wanted: netip.MustParseAddr("10.255.1.12")}
+	b.refused(wants, types.ErrTryAgainLater, "rests for another 1m0s") // 10.255.1.14 is free
+	b.take("6")
+	b.refused(Attachment{Container: "other", Wanted: netip.MustParseAddr("10.255.1.9")}, CodeTaken, "is that of container 1")
+	if got, err := b.try(wants); err != nil || got != "10.255.1.12" {
+		t.Errorf("got %s, %v", got, err)
+	}
+	b.refused(Attachment{Container: "new", Wanted: netip.MustParseAddr("10.255.1.10")}, CodeDuplicate, `container "new" has an interface "eth0" already`)
 }
 
 // TestReservationsOfAnotherBootAreNobodys: no container outlives the kernel.

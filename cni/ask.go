@@ -93,7 +93,7 @@ func (a asked) mac() (mac flows.MAC, err error) {
 
 func (a asked) refused(must string) error {
 	if strings.HasPrefix(a.where, "CNI_ARGS") {
-		return failure(types.ErrInvalidEnvironmentVariables, fmt.Sprintf("%s %q: %s", a.where, a.value, must), "")
+		return failure(types.ErrInvalidEnvironmentVariables, fmt.Sprintf("%s %q: %s", a.where, a.value, must), correctArgs)
 	}
 	return invalid(a.where, a.value, must)
 }

@@ -324,12 +324,15 @@ func (c *cell) mustBeEmpty() {
 	}
 }
 
-// refused checks the code and the text of an error of the plugin.
+// refused checks the code and the text of an error of the plugin, and that its
+// details say something.
 func refused(t *testing.T, err error, code uint, want string) {
 	t.Helper()
 	var coded *types.Error
 	if !errors.As(err, &coded) || coded.Code != code || !strings.Contains(coded.Msg, want) {
 		t.Errorf("error is %#v, expected code %d and %q", err, code, want)
+	} else if coded.Details == "" {
+		t.Errorf("error %q does not say what to do", coded.Msg)
 	}
 }
 

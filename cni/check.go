@@ -13,16 +13,16 @@ import (
 	"github.com/weft-sdn/weft/ovsdb"
 )
 
-// Check fails with the first thing that is not as ADD left it: the
-// reservation, the port and what it says, the agent's mark, its mappings, rules and limits, the
-// host's end, or the container's.
+// Check fails with the first thing that is not as ADD left it: the reservation,
+// the port and what it says, the agent's mark, its mappings, rules and limits,
+// the host's end, or the container's.
 func (p Plugin) Check(args *skel.CmdArgs) error {
 	conf, err := ParseConfig(args.StdinData)
 	if err != nil {
 		return err
 	}
 	if err := check(conf, invocation(args)); err != nil {
-		return coded(CodeCheck, fmt.Errorf("container %s: %w", args.ContainerID, err))
+		return coded(CodeCheck, fmt.Errorf("container %s: %w", args.ContainerID, err), addAnew)
 	}
 	return nil
 }

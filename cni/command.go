@@ -2,7 +2,6 @@ package cni
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -73,7 +72,7 @@ func (p Plugin) Add(args *skel.CmdArgs) error {
 func prepare(ctx context.Context, conf Config, inv Invocation) (*adding, error) {
 	lease, err := ReadLease(conf.SubnetFile)
 	if err != nil {
-		return nil, err
+		return nil, notNow(err)
 	}
 	plan, err := Plan(inv, conf, lease)
 	if err != nil {
@@ -106,39 +105,9 @@ func (p Plugin) Del(args *skel.CmdArgs) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), dialTimeout)
 	defer cancel()
-	return p.remove(ctx, conf, args.ContainerID, args.IfName)
-}
-
-// remove takes away whatever an attachment has. Its address stays somebody's
-// until the port is out of the switch's database.
-func (p Plugin) remove(ctx context.Context, conf Places, container, ifName string) error {
-	name := hostName(container, ifName)
-	portErr := deletePort(ctx, conf, name)
-	p.did("deleting the port")
-	if err := deleteVeth(name); err != nil {
-		return coded(CodeAttach, errors.Join(err, portErr))
-	}
-	p.did("deleting the veth")
-	if portErr != nil {
-		return portErr
-	}
-	if err := (addresses{conf.DataDir, conf.Bridge}).release(container, ifName); err != nil {
-		return coded(types.ErrIOFailure, err)
-	}
-	p.did("releasing the address")
-	return nil
-}
-
-func deletePort(ctx context.Context, conf Places, name string) error {
-	db, err := dial(ctx, conf)
-	if err != nil {
-		return err
-	}
-	defer db.Close()
-	if err := db.DeletePort(ctx, conf.Bridge, name); err != nil {
-		return coded(CodeAttach, err)
-	}
-	return nil
+	remover := remover{Plugin: p, places: conf}
+	defer remover.close()
+	return remover.remove(ctx, args.ContainerID, args.IfName)
 }
 
 func invocation(args *skel.CmdArgs) Invocation {
@@ -148,9 +117,14 @@ func invocation(args *skel.CmdArgs) Invocation {
 func dial(ctx context.Context, conf Places) (*ovsdb.Conn, error) {
 	db, err := ovsdb.Dial(ctx, conf.OVSDB)
 	if err != nil {
-		return nil, failure(types.ErrTryAgainLater, err.Error(), "start openvswitch-switch, or correct ovsdb in the network configuration")
+		return nil, noDatabase(err)
 	}
 	return db, nil
+}
+
+// noDatabase says that ovsdb-server does not answer.
+func noDatabase(err error) error {
+	return failure(types.ErrTryAgainLater, err.Error(), "start openvswitch-switch, or correct ovsdb in the network configuration")
 }
 
 // bridgeStatus refuses a bridge that is not there or not this cell's.
@@ -158,7 +132,7 @@ func bridgeStatus(ctx context.Context, db *ovsdb.Conn, bridge, cell string) (ovs
 	s, err := db.Status(ctx, bridge)
 	switch {
 	case err != nil:
-		return s, failure(types.ErrTryAgainLater, err.Error(), "start openvswitch-switch, or correct ovsdb in the network configuration")
+		return s, noDatabase(err)
 	case !s.Bridge:
 		return s, failure(CodeBridge, fmt.Sprintf("bridge %q does not exist: has weft-agent made it, under this name?", bridge),
 			"start weft-agent, or correct bridge in the network configuration")
@@ -173,11 +147,11 @@ func bridgeStatus(ctx context.Context, db *ovsdb.Conn, bridge, cell string) (ovs
 func netNSUsable(path string) error {
 	handle, err := ns.GetNS(path)
 	if err != nil {
-		return failure(types.ErrInvalidNetNS, fmt.Sprintf("CNI_NETNS %q: %v", path, err), "has the container ended already?")
+		return failure(types.ErrInvalidNetNS, fmt.Sprintf("CNI_NETNS %q: %v", path, err), "pass the namespace of a container that runs: has it ended already?")
 	}
 	defer handle.Close()
 	if own, _ := cnins.CheckNetNS(path); own {
-		return failure(types.ErrInvalidNetNS, fmt.Sprintf("CNI_NETNS %q is the cell's own network namespace", path), "")
+		return failure(types.ErrInvalidNetNS, fmt.Sprintf("CNI_NETNS %q is the cell's own network namespace", path), "pass the container's")
 	}
 	return nil
 }

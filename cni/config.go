@@ -170,7 +170,7 @@ func (c *Config) readRequests() (err error) {
 func undecodable(stdin []byte, err error) error {
 	var wrong *json.UnmarshalTypeError
 	if !errors.As(err, &wrong) || wrong.Field == "" {
-		return failure(types.ErrDecodingFailure, fmt.Sprintf("network configuration: %v", err), "it must be a JSON object")
+		return failure(types.ErrDecodingFailure, fmt.Sprintf("network configuration: %v", err), validJSON)
 	}
 	// The embedded struct is no key of the document.
 	field := strings.TrimPrefix(wrong.Field, "PluginConf.")

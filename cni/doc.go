@@ -1,7 +1,8 @@
 // Package cni is the CNI plugin: it plugs a container into the cell's bridge,
-// or undoes it completely. It talks to no daemon of ours. What it needs to know
-// the agent has written to a file (the lease), and what it did and wants done
-// is in the switch's database, where the agent answers:
+// or undoes it completely. It talks to no daemon of ours, but that STATUS looks
+// whether the agent listens. What it needs to know the agent has written to a
+// file (the lease), and what it did and wants done is in the switch's database,
+// where the agent answers:
 //
 //	 container's network namespace          the cell
 //	+------------------------------+
@@ -19,7 +20,7 @@
 // ADD plans first (Plan is pure: arguments in, Attachment or a refusal out,
 // nothing touched), then takes a list of steps, each with its undo:
 //
-//	reserve an address of the lease         address.go, store.go
+//	reserve an address of the lease         address.go, store.go, rest.go
 //	create the veth, bring its ends up      attach_linux.go
 //	add the port with who it is             ovsdb.AddPort
 //	give the container's end its address    attach_linux.go

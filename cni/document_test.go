@@ -134,21 +134,29 @@ var specified = map[string]uint{
 	"ErrPluginNotAvailable": types.ErrPluginNotAvailable, "ErrLimitedConnectivity": types.ErrLimitedConnectivity,
 }
 
-// TestDocumentHasEveryError that the code can give, and no other, with what to do.
-func TestDocumentHasEveryError(t *testing.T) {
-	want := map[string]bool{}
-	files, err := filepath.Glob("*.go")
+// sources are the files of the plugin, without tests.
+func sources(t *testing.T) map[string]*ast.File {
+	t.Helper()
+	paths, err := filepath.Glob("*.go")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, path := range files {
+	files := map[string]*ast.File{}
+	for _, path := range paths {
 		if strings.HasSuffix(path, "_test.go") {
 			continue
 		}
-		file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
-		if err != nil {
+		if files[path], err = parser.ParseFile(token.NewFileSet(), path, nil, 0); err != nil {
 			t.Fatal(err)
 		}
+	}
+	return files
+}
+
+// TestDocumentHasEveryError that the code can give, and no other, with what to do.
+func TestDocumentHasEveryError(t *testing.T) {
+	want := map[string]bool{}
+	for path, file := range sources(t) {
 		ast.Inspect(file, func(n ast.Node) bool {
 			switch n := n.(type) {
 			case *ast.SelectorExpr:
@@ -176,5 +184,29 @@ func TestDocumentHasEveryError(t *testing.T) {
 	}
 	if !reflect.DeepEqual(have, want) {
 		t.Errorf("docs/cni.md has codes %v, and the code %v", have, want)
+	}
+}
+
+// TestEveryErrorSaysWhatToDo in its details.
+func TestEveryErrorSaysWhatToDo(t *testing.T) {
+	found := 0
+	for path, file := range sources(t) {
+		ast.Inspect(file, func(n ast.Node) bool {
+			call, isCall := n.(*ast.CallExpr)
+			if !isCall {
+				return true
+			}
+			if name, isName := call.Fun.(*ast.Ident); !isName || name.Name != "failure" && name.Name != "coded" {
+				return true
+			}
+			found++
+			if todo, isText := call.Args[2].(*ast.BasicLit); isText && todo.Value == `""` {
+				t.Errorf("%s: an error without details", path)
+			}
+			return true
+		})
+	}
+	if found < 20 {
+		t.Errorf("only %d errors are made", found)
 	}
 }

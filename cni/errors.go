@@ -22,14 +22,25 @@ const (
 // failure makes an error as runtimes show it: what happened, and what to do.
 func failure(code uint, msg, todo string) *types.Error { return types.NewError(code, msg, todo) }
 
-// coded keeps the code of an error that has one, and gives code to another.
-func coded(code uint, err error) *types.Error {
+// coded keeps an error that has a code, and gives another one this code and what
+// to do.
+func coded(code uint, err error, todo string) *types.Error {
 	var known *types.Error
 	if errors.As(err, &known) {
 		return known
 	}
-	return types.NewError(code, err.Error(), "")
+	return failure(code, err.Error(), todo)
 }
+
+// What to do about errors of which more is not known.
+const (
+	lookAtCell  = "look at the cell with weft doctor, and try again"
+	callAgain   = "look at the cell with weft doctor, and call it again"
+	freeDataDir = "see that dataDir is writable and its disk has room, and call DEL again"
+	addAnew     = "DEL and ADD the container"
+	correctArgs = "correct CNI_ARGS"
+	validJSON   = "correct it: the document must have the form that CNI's specification and docs/cni.md describe"
+)
 
 // invalid refuses a key of the network configuration.
 func invalid(field string, value any, must string) *types.Error {

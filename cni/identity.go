@@ -63,7 +63,7 @@ func identity(conf Config, args map[string]string, container string) (flows.AppI
 		}
 		if must := identityProblem(id); must != "" {
 			if place, key, _ := strings.Cut(source, "."); place == fromArgs {
-				return "", failure(types.ErrInvalidEnvironmentVariables, fmt.Sprintf("CNI_ARGS: %s %q: %s", key, id, must), "")
+				return "", failure(types.ErrInvalidEnvironmentVariables, fmt.Sprintf("CNI_ARGS: %s %q: %s", key, id, must), correctArgs)
 			}
 			return "", invalid(source, id, must)
 		}

@@ -42,7 +42,7 @@ func ReadLease(path string) (Lease, error) {
 			"start weft-agent and see that it reaches its controller (weft-agent status); or correct subnetFile")
 	}
 	if err != nil {
-		return Lease{}, failure(CodeLease, fmt.Sprintf("subnet file %s: %v", path, err), "")
+		return Lease{}, failure(CodeLease, fmt.Sprintf("subnet file %s: %v", path, err), "see that weft-cni may read it, or correct subnetFile in the network configuration")
 	}
 	var file subnetFile
 	if err := json.Unmarshal(text, &file); err != nil {

@@ -100,7 +100,7 @@ func parseArgs(text string) (map[string]string, error) {
 		}
 		key, value, ok := strings.Cut(pair, "=")
 		if !ok {
-			return nil, failure(types.ErrInvalidEnvironmentVariables, fmt.Sprintf("CNI_ARGS: %q: must be KEY=VALUE, separated by semicolons", pair), "")
+			return nil, failure(types.ErrInvalidEnvironmentVariables, fmt.Sprintf("CNI_ARGS: %q: must be KEY=VALUE, separated by semicolons", pair), correctArgs)
 		}
 		args[key] = value
 	}

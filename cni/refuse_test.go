@@ -47,6 +47,24 @@ func TestAgentsReasonIsShown(t *testing.T) {
 	c.mustBeEmpty()
 }
 
+// TestPassingReasonIsTriedAgain: what may be over by itself is no refusal: a
+// runtime that knows the codes tries again, and meanwhile nothing is left.
+func TestPassingReasonIsTriedAgain(t *testing.T) {
+	c := newCell(t)
+	stop := c.agent(func(ctx context.Context, db *mirror.Client, p ovsdb.Port) error {
+		return db.MarkDelayed(ctx, p.Name, "the controller has given app dogs no group id yet")
+	})
+	x := c.container("early")
+	_, err := x.add(nil)
+	refused(t, err, 11, "container early: not now, says the cell agent: the controller has given app dogs no group id yet")
+	c.mustBeEmpty()
+	stop()
+	c.agent(ready)
+	x.mustAdd()
+	x.mustDel()
+	c.mustBeEmpty()
+}
+
 func TestExhaustedLease(t *testing.T) {
 	c := newCell(t)
 	c.agent(ready)

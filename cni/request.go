@@ -96,7 +96,7 @@ func decode(path string, raw json.RawMessage, into any) error {
 	case err == nil:
 		return nil
 	case !errors.As(err, &wrong):
-		return failure(types.ErrDecodingFailure, fmt.Sprintf("%s: %v", path, err), "")
+		return failure(types.ErrDecodingFailure, fmt.Sprintf("%s: %v", path, err), validJSON)
 	case wrong.Field == "":
 		return invalid(path, written(raw), "must be a "+plainType(wrong))
 	}

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"strings"
 
 	"github.com/containernetworking/cni/pkg/types"
 	current "github.com/containernetworking/cni/pkg/types/100"
@@ -38,14 +39,14 @@ func result(conf Config, a Attachment) *current.Result {
 // is the first.
 func previous(conf *Config) (*current.Result, error) {
 	if err := version.ParsePrevResult(&conf.PluginConf); err != nil {
-		return nil, failure(types.ErrDecodingFailure, fmt.Sprintf("prevResult: %v", err), "")
+		return nil, failure(types.ErrDecodingFailure, fmt.Sprintf("prevResult: %v", err), validJSON)
 	}
 	if conf.PrevResult == nil {
 		return nil, nil
 	}
 	before, err := current.NewResultFromResult(conf.PrevResult)
 	if err != nil {
-		return nil, failure(types.ErrDecodingFailure, fmt.Sprintf("prevResult: %v", err), "")
+		return nil, failure(types.ErrDecodingFailure, fmt.Sprintf("prevResult: %v", err), validJSON)
 	}
 	return before, nil
 }
@@ -74,7 +75,8 @@ func join(before, ours *current.Result) *current.Result {
 func printResult(w io.Writer, conf Config, r *current.Result) error {
 	versioned, err := r.GetAsVersion(conf.CNIVersion)
 	if err != nil {
-		return failure(types.ErrIncompatibleCNIVersion, err.Error(), "")
+		return failure(types.ErrIncompatibleCNIVersion, err.Error(),
+			"set cniVersion of the network configuration to one of "+strings.Join(Versions.SupportedVersions(), ", "))
 	}
 	return versioned.PrintTo(w)
 }

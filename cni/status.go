@@ -60,11 +60,21 @@ func unavailable(err error) error {
 // limited is "not ready", with doubts about the containers that run.
 func limited(err error) error { return as(types.ErrLimitedConnectivity, err) }
 
+// notNow is how ADD says of any limit that it is to be tried again: the code for
+// those that run is of STATUS alone.
+func notNow(err error) error {
+	var reason *types.Error
+	if errors.As(err, &reason) && reason.Code == types.ErrLimitedConnectivity {
+		return as(types.ErrTryAgainLater, err)
+	}
+	return err
+}
+
 func as(code uint, err error) error {
 	if err == nil {
 		return nil
 	}
-	reason := *coded(CodeAttach, err)
+	reason := *coded(CodeAttach, err, lookAtCell)
 	reason.Code = code
 	return &reason
 }

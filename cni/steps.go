@@ -17,9 +17,9 @@ type step struct {
 // Undone is what the name of a step that was taken back begins with.
 const Undone = "undoing: "
 
-// run takes the steps in order, and says each that it did or took back. If one fails, all of
-// those before it are undone in reverse, in time of their own: ctx may be what
-// ended. The error is a *types.Error.
+// run takes the steps in order, and says each that it did or took back. If one
+// fails, all of those before it are undone in reverse, in time of their own: ctx
+// may be what ended. The error is a *types.Error.
 func run(ctx context.Context, steps []step, did func(string)) error {
 	for i, s := range steps {
 		err := s.do(ctx)
@@ -27,7 +27,8 @@ func run(ctx context.Context, steps []step, did func(string)) error {
 			did(s.name)
 			continue
 		}
-		shown := *coded(CodeAttach, fmt.Errorf("%s: %w", s.name, err))
+		shown := *coded(CodeAttach, fmt.Errorf("%s: %w", s.name, err), lookAtCell)
+		left := false
 		undoing, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
 		defer cancel()
 		for _, before := range slices.Backward(steps[:i]) {
@@ -35,9 +36,13 @@ func run(ctx context.Context, steps []step, did func(string)) error {
 				continue
 			}
 			if err := before.undo(undoing); err != nil {
-				shown.Details += fmt.Sprintf("; undoing %q failed, run DEL: %v", before.name, err)
+				shown.Msg += fmt.Sprintf("; undoing %q failed: %v", before.name, err)
+				left = true
 			}
 			did(Undone + before.name)
+		}
+		if left {
+			shown.Details += "; call DEL, which takes away what is left"
 		}
 		return &shown
 	}

@@ -49,8 +49,8 @@ func TestUndoGoesOnAfterAFailure(t *testing.T) {
 		"d", func(context.Context) error { cancel(); return fmt.Errorf("waiting: %w", cause) }, nil,
 	}}, func(name string) { done = append(done, name) })
 	var shown *types.Error
-	if !errors.As(err, &shown) || shown.Code != types.ErrTryAgainLater || shown.Msg != "nobody answers" ||
-		!strings.HasPrefix(shown.Details, "look at it") || !strings.Contains(shown.Details, `undoing "b" failed, run DEL: stuck`) {
+	if !errors.As(err, &shown) || shown.Code != types.ErrTryAgainLater || shown.Msg != `nobody answers; undoing "b" failed: stuck` ||
+		!strings.HasPrefix(shown.Details, "look at it") || !strings.Contains(shown.Details, "call DEL") {
 		t.Errorf("error is %#v", err)
 	}
 	if strings.Join(undone, " ") != "c b a" {

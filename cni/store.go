@@ -31,11 +31,11 @@ import (
 // or lists it; the kernel frees the lock with the process.
 type store struct {
 	*disk.FileLock
-	dir     string
-	network string        // of what is reserved
-	rest    time.Duration // for which nobody gets an address that was given back
-	wanted  bool          // the address was asked for by name: its last owner may have it back at once
-	hurry   bool          // nobody's rest counts
+	dir        string
+	network    string        // of what is reserved
+	rest       time.Duration // for which nobody gets an address that was given back
+	wanted     bool          // the address was asked for by name: its last owner may have it back at once
+	ignoreRest bool          // an address that rests may be given out like any other
 }
 
 const (
@@ -99,31 +99,6 @@ func (s *store) Reserve(container, ifName string, ip net.IP, rangeID string) (bo
 		return false, errors.Join(err, remove(s.path(address)), remove(owner))
 	}
 	return true, remove(s.path(resting, address))
-}
-
-// rests reports whether an address was somebody's too short a time ago.
-func (s *store) rests(address, container string) bool {
-	if s.hurry {
-		return false
-	}
-	until, last, err := s.restOf(address)
-	return err == nil && until > 0 && (!s.wanted || last != container)
-}
-
-// restOf returns for how much longer an address rests, and whose it was.
-func (s *store) restOf(address string) (left time.Duration, last string, err error) {
-	file := s.path(resting, address)
-	info, err := os.Stat(file)
-	if err != nil {
-		return 0, "", err
-	}
-	text, err := os.ReadFile(file)
-	last, _, _ = strings.Cut(string(text), lineBreak)
-	since := time.Since(info.ModTime())
-	if since < 0 { // the clock was set back: nobody knows since when
-		since = 0
-	}
-	return s.rest - since, last, err
 }
 
 // LastReservedIP returns what was given out last: the allocator goes on from it.
@@ -205,30 +180,6 @@ func (s *store) all() ([]reservation, error) {
 		}
 	}
 	return list, err
-}
-
-// longestRested returns the address of those that are free that has rested for
-// the longest time, or false if none rests.
-func (s *store) longestRested(among netip.Prefix) (longest netip.Addr, found bool) {
-	entries, err := os.ReadDir(s.path(resting))
-	if err != nil {
-		return longest, false
-	}
-	var since time.Time
-	for _, e := range entries {
-		ip, err := netip.ParseAddr(e.Name())
-		if err != nil || !among.Contains(ip) {
-			continue
-		}
-		info, err := e.Info()
-		if _, taken := os.Lstat(s.path(e.Name())); err != nil || taken == nil {
-			continue
-		}
-		if !found || info.ModTime().Before(since) {
-			longest, since, found = ip, info.ModTime(), true
-		}
-	}
-	return longest, found
 }
 
 // begin forgets what was reserved before the kernel was booted: its containers

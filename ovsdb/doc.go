@@ -10,7 +10,7 @@
 //	plugin (Conn)               ovsdb-server               agent (mirror.Client)
 //	AddPort ------------------> Interface, external_ids -------> Changes, Ports
 //	                            (ofport from ovs-vswitchd)
-//	WaitReady <---------------- weft-ready / weft-error <------- MarkReady, MarkFailed
+//	WaitReady <---------------- weft-ready / weft-error <------- MarkReady, MarkFailed, MarkDelayed
 //
 // What belongs to whom: a Bridge is ours if its external_ids:weft-owner names
 // the cell; an Interface is ours if its weft-owner is "weft". Nothing else is

@@ -18,4 +18,7 @@ var (
 	ErrForeignPort = errors.New("port belongs to somebody else")
 	// ErrNotReady: the agent has refused the port; the text is its reason.
 	ErrNotReady = errors.New("refused by the cell agent")
+	// ErrNotYet: the agent cannot connect the port now, and may be able to later;
+	// the text is its reason.
+	ErrNotYet = errors.New("not now, says the cell agent")
 )

@@ -11,8 +11,8 @@ import (
 )
 
 // Keys of external_ids. Those of a container's Interface are written by the
-// plugin in the transaction that adds the port, but for KeyReady and KeyError,
-// which are the agent's.
+// plugin in the transaction that adds the port, but for KeyReady, KeyError
+// and KeyPasses, which are the agent's.
 const (
 	KeyOwner     = "weft-owner"     // Bridge: the cell; Port and Interface: Owner
 	KeyContainer = "weft-container" // the runtime's container id
@@ -29,7 +29,8 @@ const (
 	KeyPorts     = "weft-ports"     // its ports that are open on the cell's address (FormatMappings)
 	KeyPort      = "weft-port"      // of the Queue and QoS that shape it: the port's name
 	KeyReady     = "weft-ready"     // "true" once the switch holds the endpoint's flows
-	KeyError     = "weft-error"     // why it never will, for people
+	KeyError     = "weft-error"     // why it does not, for people
+	KeyPasses    = "weft-passes"    // "true" beside KeyError if that may be over by itself; absent: it will not
 )
 
 // Owner is the value of KeyOwner on the ports and interfaces that are ours.
@@ -58,6 +59,7 @@ type Port struct {
 	OFPortRequest int    // 0 if not pinned
 	Ready         bool   // the agent has seen its flows in the switch
 	Error         string // the agent's reason why it is not ready
+	Passes        bool   // and that may be over by itself
 	IfaceError    string // ovs-vswitchd's, e.g. that there is no such device
 }
 
@@ -93,7 +95,8 @@ func PortOf(i *row.Interface, limits Limits) Port {
 		IP: ip, MAC: ids[KeyMAC], NetNS: ids[KeyNetNS], BootID: ids[KeyBoot],
 		Egress: ids[KeyEgress], Space: ids[KeySpace], Workload: ids[KeyWorkload], Mappings: mappings, Unread: unread, Limits: limits,
 		OFPort: row.Deref(i.OFPort), OFPortRequest: row.Deref(i.OFPortRequest),
-		Ready: ids[KeyReady] == strconv.FormatBool(true), Error: ids[KeyError], IfaceError: row.Deref(i.Error),
+		Ready: ids[KeyReady] == strconv.FormatBool(true), Error: ids[KeyError], Passes: ids[KeyPasses] == strconv.FormatBool(true),
+		IfaceError: row.Deref(i.Error),
 	}
 }
 

@@ -15,9 +15,9 @@ import (
 const longest = time.Minute
 
 // WaitReady returns nil when the agent has marked the port ready. It returns
-// ErrNotReady with the agent's reason if it refused, ErrNoPort if the port is
-// not there, what ovs-vswitchd says if it cannot use the device, and the
-// context's cause when ctx ends first.
+// ErrNotReady with the agent's reason if it refused, ErrNotYet if that may pass,
+// ErrNoPort if the port is not there, what ovs-vswitchd says if it cannot use the
+// device, and the context's cause when ctx ends first.
 func (c *Conn) WaitReady(ctx context.Context, name string) error {
 	results, err := c.transact(ctx, mark(name))
 	for {
@@ -36,6 +36,8 @@ func (c *Conn) WaitReady(ctx context.Context, name string) error {
 			return fmt.Errorf("%w: %q", ErrNoPort, name)
 		}
 		switch p := PortOf(i, Limits{}); {
+		case p.Error != "" && p.Passes:
+			return fmt.Errorf("%w: %s", ErrNotYet, p.Error)
 		case p.Error != "":
 			return fmt.Errorf("%w: %s", ErrNotReady, p.Error)
 		case p.IfaceError != "":

@@ -36,7 +36,11 @@ func TestWaitReady(t *testing.T) {
 	if err := c.WaitReady(within(t, 10*time.Second), "c2"); !errors.Is(err, ovsdb.ErrNotReady) || !strings.HasSuffix(err.Error(), "no group ids left") {
 		t.Errorf("refused, and the error is %v", err)
 	}
-	o.vsctl("remove", "interface", "c2", "external_ids", "weft-error")
+	o.vsctl("--no-wait", "set", "interface", "c2", "external_ids:weft-passes=true")
+	if err := c.WaitReady(within(t, 10*time.Second), "c2"); !errors.Is(err, ovsdb.ErrNotYet) || errors.Is(err, ovsdb.ErrNotReady) || !strings.HasSuffix(err.Error(), "no group ids left") {
+		t.Errorf("delayed, and the error is %v", err)
+	}
+	o.vsctl("remove", "interface", "c2", "external_ids", "weft-error", "weft-passes")
 	go func() { answer <- c.WaitReady(within(t, 10*time.Second), "c2") }()
 	if err := o.dial().DeletePort(within(t, time.Second), "br-weft", "c2"); err != nil {
 		t.Fatal(err)

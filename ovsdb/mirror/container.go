@@ -3,6 +3,8 @@ package mirror
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 
 	rfc7047 "github.com/ovn-kubernetes/libovsdb/ovsdb"
@@ -30,25 +32,40 @@ func (c *Client) PinOFPort(ctx context.Context, name string, ofport int) error {
 // MarkReady tells the plugin that the switch holds the endpoint's flows.
 // Marking again writes nothing. ErrNoPort if the port is gone.
 func (c *Client) MarkReady(ctx context.Context, name string) error {
-	return c.mark(ctx, name, ovsdb.KeyReady, strconv.FormatBool(true), ovsdb.KeyError)
+	return c.mark(ctx, name, map[string]string{ovsdb.KeyReady: yes})
 }
 
 // MarkFailed tells the plugin why the container cannot be connected; the
 // reason is shown to whoever started it. ErrNoPort if the port is gone.
 func (c *Client) MarkFailed(ctx context.Context, name, reason string) error {
-	return c.mark(ctx, name, ovsdb.KeyError, reason, ovsdb.KeyReady)
+	return c.mark(ctx, name, map[string]string{ovsdb.KeyError: reason})
 }
 
-// mark sets one key and removes its opposite.
-func (c *Client) mark(ctx context.Context, name, key, value, without string) error {
+// MarkDelayed tells the plugin why the container cannot be connected now, when
+// that may be over by itself: whoever starts it may try again. A plugin that does
+// not know of delays takes it for a failure. ErrNoPort if the port is gone.
+func (c *Client) MarkDelayed(ctx context.Context, name, reason string) error {
+	return c.mark(ctx, name, map[string]string{ovsdb.KeyError: reason, ovsdb.KeyPasses: yes})
+}
+
+// yes is the value of a key that is set or not.
+var yes = strconv.FormatBool(true)
+
+// marks are the agent's keys: of each other, some exclude some.
+var marks = []string{ovsdb.KeyReady, ovsdb.KeyError, ovsdb.KeyPasses}
+
+// mark makes these the port's marks.
+func (c *Client) mark(ctx context.Context, name string, want map[string]string) error {
 	i, err := c.containerRow(name)
 	if err != nil {
 		return err
 	}
-	if _, contrary := i.ExternalIDs[without]; !contrary && i.ExternalIDs[key] == value {
+	have := maps.Clone(i.ExternalIDs)
+	maps.DeleteFunc(have, func(key, _ string) bool { return !slices.Contains(marks, key) })
+	if maps.Equal(have, want) {
 		return nil
 	}
-	results, err := c.transact(ctx, "mark "+name, row.Mutate(row.InterfaceTable, i.UUID, row.SetKey(key, value, without)...))
+	results, err := c.transact(ctx, "mark "+name, row.Mutate(row.InterfaceTable, i.UUID, row.ReplaceKeys(marks, want)...))
 	if err != nil {
 		return err
 	}

@@ -46,20 +46,31 @@ func TestChangesFireForWhatOthersWrite(t *testing.T) {
 func TestMarks(t *testing.T) {
 	o, c := cell(t)
 	o.add(c, port(2))
+	failed := func(reason string) func(context.Context, string) error {
+		return func(ctx context.Context, name string) error { return c.MarkFailed(ctx, name, reason) }
+	}
+	delayed := func(reason string) func(context.Context, string) error {
+		return func(ctx context.Context, name string) error { return c.MarkDelayed(ctx, name, reason) }
+	}
 	for _, step := range []struct {
-		mark  func(context.Context, string) error
-		ready bool
-		text  string
+		mark func(context.Context, string) error
+		want ovsdb.Port
 	}{
-		{c.MarkReady, true, ""},
-		{func(ctx context.Context, name string) error { return c.MarkFailed(ctx, name, "no group ids left") }, false, "no group ids left"},
-		{func(ctx context.Context, name string) error { return c.MarkFailed(ctx, name, "another reason") }, false, "another reason"},
-		{c.MarkReady, true, ""},
+		{c.MarkReady, ovsdb.Port{Ready: true}},
+		{failed("no group ids left"), ovsdb.Port{Error: "no group ids left"}},
+		{failed("another reason"), ovsdb.Port{Error: "another reason"}},
+		{delayed("another reason"), ovsdb.Port{Error: "another reason", Passes: true}},
+		{failed("another reason"), ovsdb.Port{Error: "another reason"}},
+		{delayed("a third"), ovsdb.Port{Error: "a third", Passes: true}},
+		{c.MarkReady, ovsdb.Port{Ready: true}},
 	} {
 		if err := step.mark(within(t, time.Second), "c2"); err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, "the mark shows", func() bool { p := ports(t, c)[0]; return p.Ready == step.ready && p.Error == step.text })
+		eventually(t, "the mark shows", func() bool {
+			p := ports(t, c)[0]
+			return p.Ready == step.want.Ready && p.Error == step.want.Error && p.Passes == step.want.Passes
+		})
 	}
 	if err := o.plugin().DeletePort(within(t, time.Second), "br-weft", "c2"); err != nil {
 		t.Fatal(err)

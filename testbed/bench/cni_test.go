@@ -37,44 +37,52 @@ func BenchmarkCNI(b *testing.B) {
 }
 
 // BenchmarkCNIAgainstBridge does the same by turns with the standard plugins
-// bridge and host-local, on a cell where so many containers run of each kind.
+// bridge and host-local, on a cell where so many containers run of each kind, and
+// with a bare port of the same bridge.
 func BenchmarkCNIAgainstBridge(b *testing.B) {
 	for _, n := range []int{0, 50, 250} {
-		b.Run(fmt.Sprintf("containers=%d", n), func(b *testing.B) {
-			c := solo.StartDummy(b)
-			standard := newStandard(b)
-			for i := range n {
-				id := fmt.Sprintf("running-%d", i)
-				c.Must(c.Container(id, "cats").Add())
-				c.Must(standard.add(c.Container(id+"-standard", "")))
-			}
-			var add, del, standardAdd, standardDel samples
-			for i := -warmUp; i < 0 || b.Loop(); i++ {
-				if i == 0 {
-					add, del, standardAdd, standardDel = nil, nil, nil, nil
-				}
-				x, y := c.Container(fmt.Sprintf("ours-%d", i), "cats"), c.Container(fmt.Sprintf("theirs-%d", i), "")
-				ours := func() {
-					add.time(func() { c.Must(x.Add()) })
-					del.time(func() { c.Must(x.Del()) })
-				}
-				theirs := func() {
-					standardAdd.time(func() { c.Must(standard.add(y)) })
-					standardDel.time(func() { c.Must(standard.del(y)) })
-				}
-				if i%2 == 0 {
-					ours, theirs = theirs, ours
-				}
-				ours()
-				theirs()
-				x.End()
-				y.End()
-			}
-			add.report(b, "add", 50, 99)
-			del.report(b, "del", 50, 99)
-			standardAdd.report(b, "standard-add", 50, 99)
-			standardDel.report(b, "standard-del", 50, 99)
-		})
+		b.Run(fmt.Sprintf("containers=%d", n), func(b *testing.B) { againstBridge(b, n) })
+	}
+}
+
+func againstBridge(b *testing.B, n int) {
+	c := solo.StartDummy(b)
+	standard := newStandard(b)
+	for i := range n {
+		id := fmt.Sprintf("running-%d", i)
+		c.Must(c.Container(id, "cats").Add())
+		c.Must(standard.add(c.Container(id+"-standard", "")))
+	}
+	var add, del, standardAdd, standardDel, bareAdd, bareDel samples
+	for i := -warmUp; i < 0 || b.Loop(); i++ {
+		if i == 0 {
+			add, del, standardAdd, standardDel, bareAdd, bareDel = nil, nil, nil, nil, nil, nil
+		}
+		x, y, z := c.Container(fmt.Sprintf("ours-%d", i), "cats"), c.Container(fmt.Sprintf("theirs-%d", i), ""), c.Container(fmt.Sprintf("bare-%d", i), "")
+		port := newBare(c, i+warmUp)
+		turns := []func(){
+			func() {
+				add.time(func() { c.Must(x.Add()) })
+				del.time(func() { c.Must(x.Del()) })
+			},
+			func() {
+				standardAdd.time(func() { c.Must(standard.add(y)) })
+				standardDel.time(func() { c.Must(standard.del(y)) })
+			},
+			func() {
+				bareAdd.time(func() { c.Must(port.add(z)) })
+				bareDel.time(func() { c.Must(port.del()) })
+			},
+		}
+		for first := range turns {
+			turns[(first+i+warmUp)%len(turns)]()
+		}
+		for _, ended := range []*solo.Container{x, y, z} {
+			ended.End()
+		}
+	}
+	for name, of := range map[string]samples{"add": add, "del": del, "standard-add": standardAdd, "standard-del": standardDel, "bare-add": bareAdd, "bare-del": bareDel} {
+		of.report(b, name, 50, 99)
 	}
 }
 

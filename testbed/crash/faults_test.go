@@ -41,6 +41,7 @@ var faults = []fault{
 			restartVswitchd(c)
 		}},
 	{name: "ovs-vswitchd restarted", passes: true, strike: func(c *solo.Cell, _ *mortal) { restartVswitchd(c) }},
+	{name: "disk full", keys: map[string]any{"readyTimeout": "1s"}, strike: func(_ *solo.Cell, x *mortal) { fill(x.t) }, heal: func(_ *solo.Cell, x *mortal) { free(x.t) }},
 	{name: "namespace gone", keys: map[string]any{"readyTimeout": "1s"}, strike: func(_ *solo.Cell, x *mortal) { x.End() }},
 }
 
@@ -53,6 +54,7 @@ func restartVswitchd(c *solo.Cell) {
 // or DEL, an ADD succeeds and is whole, or fails and says why; and two DELs
 // leave the host as it was.
 func TestFaultsBetweenSteps(t *testing.T) {
+	smallDisk(t)
 	c, neighbour := cellWithNeighbour(t)
 	before := c.Traces()
 	probe := newMortal(t, c, "probe")
@@ -111,9 +113,13 @@ func (f fault) duringADD(t *testing.T, x *mortal, step string, neighbour *solo.C
 	}
 }
 
-// explained fails the test if an error does not have CNI's form.
+// explained fails the test if an error does not have CNI's form, unless it is the
+// runtime's own that has no room for its memory of the container.
 func explained(t *testing.T, what string, err error) {
 	t.Helper()
+	if errors.Is(err, syscall.ENOSPC) {
+		return
+	}
 	var coded *types.Error
 	if !errors.As(err, &coded) || coded.Code == 0 || coded.Msg == "" {
 		t.Errorf("%s: error %v does not say what is wrong", what, err)
@@ -123,18 +129,13 @@ func explained(t *testing.T, what string, err error) {
 // TestDiskFull: ADD fails and says so, DEL does not claim what it could not do,
 // and when there is room again all is as before.
 func TestDiskFull(t *testing.T) {
-	small := t.TempDir()
-	if err := syscall.Mount("small", small, "tmpfs", 0, "size=64m"); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = syscall.Unmount(small, syscall.MNT_DETACH) })
-	t.Setenv("TMPDIR", small) // of the switch's database and all that the cell writes
+	smallDisk(t)
 	c, neighbour := cellWithNeighbour(t)
 	before := c.Traces()
 	running := c.Container("running", "cats")
 	c.Must(running.Add())
 
-	free := fill(t, small)
+	fill(t)
 	fresh := c.Container("fresh", "cats")
 	err := fresh.Add()
 	if err == nil || !strings.Contains(err.Error(), "no space left on device") {
@@ -148,7 +149,7 @@ func TestDiskFull(t *testing.T) {
 	if err := running.Del(); err != nil {
 		explained(t, "disk full", err)
 	}
-	free()
+	free(t)
 	for _, x := range []*solo.Container{running, fresh} {
 		c.Must(x.Del())
 		c.Must(x.Del())
@@ -158,11 +159,25 @@ func TestDiskFull(t *testing.T) {
 	works(t, c, neighbour)
 }
 
-// fill takes all room of a disk until free is called.
-func fill(t *testing.T, folder string) (free func()) {
+// smallDisk has all that the cell writes, the switch's database too, be on a disk
+// that is soon full. The test's own files are elsewhere.
+func smallDisk(t *testing.T) {
 	t.Helper()
-	path := filepath.Join(folder, "filler")
-	file, err := os.Create(path)
+	small := t.TempDir()
+	if err := syscall.Mount("small", small, "tmpfs", 0, "size=64m"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = syscall.Unmount(small, syscall.MNT_DETACH) })
+	t.Setenv("TMPDIR", small)
+}
+
+// filler is what a small disk is full of.
+func filler() string { return filepath.Join(os.TempDir(), "filler") }
+
+// fill takes all room of the small disk.
+func fill(t *testing.T) {
+	t.Helper()
+	file, err := os.Create(filler())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,10 +188,13 @@ func fill(t *testing.T, folder string) (free func()) {
 	if !errors.Is(err, syscall.ENOSPC) {
 		t.Fatal(err)
 	}
-	return func() {
-		if err := os.Remove(path); err != nil {
-			t.Fatal(err)
-		}
+}
+
+// free gives it back.
+func free(t *testing.T) {
+	t.Helper()
+	if err := os.Remove(filler()); err != nil {
+		t.Fatal(err)
 	}
 }
 

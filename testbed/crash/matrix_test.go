@@ -51,6 +51,23 @@ func (x *mortal) namesOf(call func() error) []string {
 	return lines
 }
 
+// TestBelongingsAreSeen: what the other tests find gone was there.
+func TestBelongingsAreSeen(t *testing.T) {
+	c, _ := cellWithNeighbour(t)
+	before := c.Traces()
+	x := newMortal(t, c, "rich")
+	c.Must(x.Add())
+	c.InStep()
+	for _, what := range []string{
+		"link c", "port row c", "interface row c", "qos row ", "queue row ", "file br-weft/10.255.1.", "file br-weft/owners/",
+		"nftables elements = { 61000 : ", "ct_nw_dst=198.51.100.7,",
+	} {
+		c.Eventually(fmt.Sprintf("there is %q", what), func() bool { return strings.Contains(c.Traces().Since(before), what) })
+	}
+	c.Must(x.Del())
+	c.Clean(before)
+}
+
 // TestKilledAfterEachStep: whatever step of ADD or DEL weft-cni does not survive,
 // two DELs, or GC, leave the host as it was.
 func TestKilledAfterEachStep(t *testing.T) {
@@ -104,8 +121,9 @@ func TestKilledWhileUndoing(t *testing.T) {
 	before := c.Traces()
 	refused := func() *mortal { // by the agent, in the last step
 		x := newMortal(t, c, "refused")
-		tunnel := map[string]any{"hostPort": solo.VXLANPort, "containerPort": 1, "protocol": "udp"}
-		x.Keys["runtimeConfig"] = map[string]any{"portMappings": []any{tunnel}}
+		wants := belongings(0)
+		wants["portMappings"] = []any{map[string]any{"hostPort": solo.VXLANPort, "containerPort": 1, "protocol": "udp"}}
+		x.Keys["runtimeConfig"] = wants
 		return x
 	}
 	probe := refused()

@@ -95,7 +95,19 @@ type mortal struct {
 	t *testing.T
 }
 
-// newMortal makes a container; nothing is attached.
+// belongings is a runtimeConfig with one of everything that a container can ask
+// for: each is something more that could be left behind.
+func belongings(hostPort int) map[string]any {
+	return map[string]any{
+		"portMappings": []any{map[string]any{"hostPort": hostPort, "containerPort": solo.Port, "protocol": "tcp"}},
+		"bandwidth":    map[string]any{"ingressRate": 1e8, "ingressBurst": 1e8, "egressRate": 1e8, "egressBurst": 1e8},
+		"netOutRules": []any{map[string]any{
+			"protocol": 1, "networks": []any{map[string]any{"start": "198.51.100.7"}}, "ports": []any{map[string]any{"start": 443}},
+		}},
+	}
+}
+
+// newMortal makes a container that asks for everything; nothing is attached.
 func newMortal(t *testing.T, c *solo.Cell, id string) *mortal {
 	t.Helper()
 	folder := t.TempDir()
@@ -107,7 +119,7 @@ func newMortal(t *testing.T, c *solo.Cell, id string) *mortal {
 		t.Fatal(err)
 	}
 	x := &mortal{c.Container(id, "cats"), t}
-	x.Plugins = folder
+	x.Plugins, x.Keys["runtimeConfig"] = folder, belongings(61000)
 	return x
 }
 

@@ -23,6 +23,12 @@ var storm = flag.Duration("storm", 0, "for how long containers come and go, with
 const (
 	containers = 200
 	workers    = 20
+
+	// addressRest is longer than a DEL takes to end once it has given an address
+	// back, and shorter than it takes to go round the lease.
+	addressRest = 5 * time.Second
+
+	startLimit = time.Minute // for one container, however often its ADD is to be tried again
 )
 
 // apps and who may connect to whom. Nobody may to grey, and grey to nobody.
@@ -38,7 +44,7 @@ type weather struct {
 	strikes int
 
 	mu      sync.Mutex
-	holders map[string]string // address -> container
+	holders map[string]string // address -> container, until its DEL has ended
 	retries int
 }
 
@@ -53,11 +59,9 @@ func TestStorm(t *testing.T) {
 	for pair := range allowed {
 		c.Allow(pair[0], pair[1])
 	}
+	c.Rest(addressRest)
 	before := c.Traces()
-	var all []*solo.Container
-	for i := range containers {
-		all = append(all, c.Container(fmt.Sprintf("storm-%d", i), apps[i%len(apps)]))
-	}
+	all := w.containers()
 	end := time.Now().Add(*storm)
 	for round := 0; round == 0 || time.Now().Before(end); round++ {
 		running := w.comeAndGo(all)
@@ -70,14 +74,31 @@ func TestStorm(t *testing.T) {
 		c.InStep()
 		c.Clean(before)
 	}
+	if w.strikes == 0 {
+		t.Error("there was no storm: nobody was killed")
+	}
 }
 
-// comeAndGo has every container started, most of them stopped, and some started
-// again, and returns those that run.
+// containers are made, not attached. Every other asks for all that there is, on a
+// host port of its own.
+func (w *weather) containers() (all []*solo.Container) {
+	for i := range containers {
+		x := w.Container(fmt.Sprintf("storm-%d", i), apps[i%len(apps)])
+		if i/len(apps)%2 == 0 {
+			x.Keys["runtimeConfig"] = belongings(61000 + i)
+		}
+		all = append(all, x)
+	}
+	return all
+}
+
+// comeAndGo has every container started, most of them stopped, some of these
+// started and stopped once more, so that the lease is gone round, and returns
+// those that run.
 func (w *weather) comeAndGo(all []*solo.Container) (running []*solo.Container) {
-	stays := make(map[*solo.Container]bool, len(all))
+	stays, again := make(map[*solo.Container]bool, len(all)), make(map[*solo.Container]bool, len(all))
 	for _, x := range all {
-		stays[x] = w.random.IntN(3) == 0
+		stays[x], again[x] = w.random.IntN(3) == 0, w.random.IntN(2) == 0
 	}
 	done := make(chan error, 1)
 	go func() {
@@ -85,6 +106,9 @@ func (w *weather) comeAndGo(all []*solo.Container) (running []*solo.Container) {
 			err := w.start(x)
 			if err == nil && !stays[x] {
 				err = w.stop(x)
+			}
+			if err == nil && !stays[x] && again[x] {
+				err = errors.Join(w.start(x), w.stop(x))
 			}
 			return err
 		})
@@ -123,10 +147,10 @@ func (w *weather) strike() {
 
 // start plugs a container in. A runtime tries again when it is told to.
 func (w *weather) start(x *solo.Container) error {
-	for {
+	for limit := time.Now().Add(startLimit); ; time.Sleep(50 * time.Millisecond) {
 		err := x.Add()
 		var said *types.Error
-		if errors.As(err, &said) && said.Code == types.ErrTryAgainLater {
+		if errors.As(err, &said) && said.Code == types.ErrTryAgainLater && time.Now().Before(limit) {
 			w.mu.Lock()
 			w.retries++
 			w.mu.Unlock()
@@ -150,13 +174,17 @@ func (w *weather) start(x *solo.Container) error {
 	return x.Serve()
 }
 
-// stop unplugs a container that was started.
+// stop unplugs a container that was started. It holds its address until DEL has
+// ended: so long, and while the address rests, nobody else may get it.
 func (w *weather) stop(x *solo.Container) error {
 	x.Unserve()
+	if err := w.unplug(x); err != nil {
+		return err
+	}
 	w.mu.Lock()
+	defer w.mu.Unlock()
 	delete(w.holders, x.IP())
-	w.mu.Unlock()
-	return w.unplug(x)
+	return nil
 }
 
 // unplug calls DEL until it succeeds, as runtimes do.

@@ -52,11 +52,11 @@ func mountCgroup(dir, kind, options string) error {
 }
 
 // runtimeCgroups are the groups at the top that runtimes make: podman's and
-// containerd's of its default namespace. A cgroup is no namespace's: what is left
+// containerd's, of its default namespace and the kubelets'. A cgroup is no namespace's: what is left
 // of them is left on the machine.
 func runtimeCgroups() (all []string) {
 	for _, pattern := range []string{cgroupDir + "/%s", cgroupDir + "/*/%s"} {
-		for _, name := range []string{"libpod_parent", "default"} {
+		for _, name := range []string{"libpod_parent", "default", "k8s.io"} {
 			found, _ := filepath.Glob(fmt.Sprintf(pattern, name)) // the pattern is well formed
 			all = append(all, found...)
 		}

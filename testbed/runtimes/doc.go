@@ -1,7 +1,7 @@
 // Package runtimes is the proof that real container runtimes plug containers in:
-// podman, containerd and cnitool as Debian and the CNI project have them, and
-// calls exactly as Cloud Foundry's garden-external-networker makes them. Its
-// tests run on a real cell of their own:
+// podman, containerd (by ctr, and by the CRI that kubelets call) and cnitool as
+// Debian and the CNI project have them, and calls exactly as Cloud Foundry's
+// garden-external-networker makes them. Its tests run on a real cell of their own:
 //
 //	the machine's kernel; mount, pid and network namespaces of the test (lab.RunTestsHere)
 //	┌─────────────────────────────────────────────────────────────────────────┐

@@ -84,6 +84,26 @@ func build() error {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("runtimes: go build: %w\n%s", err, out)
 	}
+	return buildCrictl()
+}
+
+// crictl is no package of Debian's, and too large a family of modules for go.mod.
+const crictl = "sigs.k8s.io/cri-tools/cmd/crictl@v1.34.0"
+
+// buildCrictl makes it once: that takes minutes.
+func buildCrictl() error {
+	bin, err := filepath.Abs(ourBin)
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(filepath.Join(bin, "crictl")); err == nil {
+		return nil
+	}
+	cmd := exec.Command("go", "install", "-trimpath", "-ldflags", "-s -w", crictl)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOBIN="+bin)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("runtimes: go install %s: %w\n%s", crictl, err, out)
+	}
 	return nil
 }
 

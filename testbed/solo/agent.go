@@ -11,12 +11,23 @@ import (
 	"github.com/weft-sdn/weft/testbed/daemon"
 )
 
-// configureAgent writes weft-agent's configuration file. Addresses that are given
-// back do not rest, unless Rest is called: tests would run out of them.
-func (c *Cell) configureAgent() error { return c.Rest(0) }
+// Rest has addresses rest that are given back. They do not in a new cell: tests
+// would run out of them. The agent is started again.
+func (c *Cell) Rest(rest time.Duration) {
+	c.Helper()
+	c.Must(c.configureAgent(rest))
+	c.KillAgent()
+	c.StartAgent()
+	c.InStep()
+	c.Eventually("the agent tells weft-cni", func() bool {
+		text, err := os.ReadFile(c.Path("subnet.json"))
+		c.Must(err)
+		return strings.Contains(string(text), fmt.Sprintf(`"address_rest_ms":%d,`, rest.Milliseconds()))
+	})
+}
 
-// Rest has released addresses rest from the next start of the agent on.
-func (c *Cell) Rest(rest time.Duration) error {
+// configureAgent writes weft-agent's configuration file.
+func (c *Cell) configureAgent(rest time.Duration) error {
 	config := fmt.Sprintf(`cell: cell-1
 underlay_ip: %[1]s
 controller: https://%[2]s

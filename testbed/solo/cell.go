@@ -63,7 +63,7 @@ func start(t testing.TB, sw *dummyovs.Switch, datapath string) *Cell {
 	c := &Cell{TB: t, Switch: sw, dir: dir, datapath: datapath}
 	t.Cleanup(c.end)
 	c.startController()
-	c.Must(c.configureAgent())
+	c.Must(c.configureAgent(0))
 	c.StartAgent()
 	c.InStep()
 	return c

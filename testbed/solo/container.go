@@ -88,14 +88,16 @@ func (c *Cell) GC(known ...*Container) error {
 	return c.GCBy(programs, known...)
 }
 
-// GCBy is GC with another folder of weft-cni.
+// GCBy is GC with another folder of weft-cni. The runtime has lost its memory:
+// libcni calls DEL itself for all that it knows, before it calls GC.
 func (c *Cell) GCBy(plugins string, known ...*Container) error {
-	x := &Container{Cell: c, Plugins: plugins}
+	x := &Container{Cell: c}
 	valid := []types.GCAttachment{}
 	for _, k := range known {
 		valid = append(valid, types.GCAttachment{ContainerID: k.ID, IfName: "eth0"})
 	}
-	return x.runtime().GCNetworkList(background(), x.list(), &libcni.GCArgs{ValidAttachments: valid})
+	fresh := libcni.NewCNIConfigWithCacheDir([]string{plugins}, c.TempDir(), nil)
+	return fresh.GCNetworkList(background(), x.list(), &libcni.GCArgs{ValidAttachments: valid})
 }
 
 // background outlives the test's own context: there is something to clean up.

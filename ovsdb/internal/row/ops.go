@@ -68,12 +68,13 @@ func RemoveFrom(column, uuid string) rfc7047.Mutation {
 	return *rfc7047.NewMutation(column, rfc7047.MutateOperationDelete, UUIDSet(uuid))
 }
 
-// SetKey sets one of the external_ids, removes another and leaves the rest,
-// which may be somebody else's. Inserting alone would keep a key's old value.
-func SetKey(key, value, without string) []rfc7047.Mutation {
+// ReplaceKeys has, of these keys of external_ids, those set that are in ids, and
+// leaves the rest, which may be somebody else's. Inserting alone would keep a
+// key's old value.
+func ReplaceKeys(keys []string, ids map[string]string) []rfc7047.Mutation {
 	return []rfc7047.Mutation{
-		*rfc7047.NewMutation("external_ids", rfc7047.MutateOperationDelete, StringSet([]string{key, without})),
-		*rfc7047.NewMutation("external_ids", rfc7047.MutateOperationInsert, StringMap(map[string]string{key: value})),
+		*rfc7047.NewMutation("external_ids", rfc7047.MutateOperationDelete, StringSet(keys)),
+		*rfc7047.NewMutation("external_ids", rfc7047.MutateOperationInsert, StringMap(ids)),
 	}
 }
 
