@@ -1,11 +1,14 @@
 package gauge
 
+import "time"
+
 // Figures are what was measured of one system with one scene. What was not
 // measured is the zero value.
 type Figures struct {
-	System   string  `json:"system"`   // with its version
-	Database string  `json:"database"` // where it keeps what it is told
-	SetupS   float64 `json:"setup_s"`  // seconds until the cell had the whole scene
+	System   string    `json:"system"`   // with its version
+	Database string    `json:"database"` // where it keeps what it is told
+	Run      time.Time `json:"run"`      // when the run began in which it was measured
+	SetupS   float64   `json:"setup_s"`  // seconds until the cell had the whole scene
 
 	PolicyAdd Spread             `json:"policy_add"`
 	PolicyDel Spread             `json:"policy_del"`
