@@ -55,8 +55,8 @@ func markdown(scenes []Scene) string {
 		}
 		if s.Weft != nil {
 			fmt.Fprintf(&b, "\nA container on another cell sends %.0f bytes to this one. ", s.Weft.RemoteBytes)
-			fmt.Fprintf(&b, "Samples of policies: %s.", samples(s))
-			fmt.Fprintf(&b, " CPU time for a policy change, in ms: %s.", shares(s))
+			fmt.Fprintf(&b, "Samples of each kind of change: %s.", samples(s))
+			fmt.Fprintf(&b, " CPU time for a policy change (ms): %s.", shares(s))
 		}
 		if m := s.MariaDB; m != nil {
 			fmt.Fprintf(&b, " With Weft's data in MariaDB a policy is added in %.2f ms and removed in %.2f ms (medians; target: at most 6), 99th percentiles %.2f and %.2f ms.",
@@ -90,7 +90,7 @@ func (s Scene) systems() []*gauge.Figures {
 func samples(s Scene) string {
 	var all []string
 	for _, f := range s.systems() {
-		all = append(all, fmt.Sprintf("%s %d of each kind", f.System, f.PolicyAdd.N))
+		all = append(all, fmt.Sprintf("%s %d", f.System, f.PolicyAdd.N))
 	}
 	return strings.Join(all, ", ")
 }
@@ -99,11 +99,13 @@ func samples(s Scene) string {
 func shares(s Scene) string {
 	var all []string
 	for _, f := range s.systems() {
+		var its []string
 		for _, program := range bySize(f.CPU) {
-			all = append(all, fmt.Sprintf("%s %.1f", program, f.CPU[program]))
+			its = append(its, fmt.Sprintf("%s %.1f", program, f.CPU[program]))
 		}
+		all = append(all, f.System+": "+strings.Join(its, ", "))
 	}
-	return strings.Join(all, ", ")
+	return strings.Join(all, "; ")
 }
 
 // drawing is a chart and its file.

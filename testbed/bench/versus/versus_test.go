@@ -66,7 +66,7 @@ func TestReport(t *testing.T) {
 		"| flows that it changes on this cell | 0 | 0 | 20.0 |  |  |",
 		"| flows missing meanwhile, at most | 0 | 0 | 455 |  | 0 |",
 		"| memory of what runs once for all cells (MiB) | at most 150 | 120 | 700 | 5.83 | 1,001 |",
-		"weft-controller 1.5, weft-agent 1.0.", "added in 3.50 ms and removed in 3.75 ms",
+		"Weft: weft-controller 1.5, weft-agent 1.0; OVN 23.03.1: ", "added in 3.50 ms and removed in 3.75 ms",
 		"| flows on the cell | at most 26,000 | 25,000 |  |  | 1,048,891 |", howQuoted,
 	} {
 		if !strings.Contains(string(text), part) {
