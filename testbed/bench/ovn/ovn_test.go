@@ -18,7 +18,7 @@ func TestSmallScene(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer os.RemoveAll(dir)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	s := scene.S.Build()
 	o, err := Start(ctx, dir, s)

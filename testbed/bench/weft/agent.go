@@ -6,12 +6,10 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/weft-sdn/weft/cellagent"
 	"github.com/weft-sdn/weft/flows"
 	"github.com/weft-sdn/weft/ovsdb"
-	"github.com/weft-sdn/weft/testbed/bench/gauge"
 	"github.com/weft-sdn/weft/testbed/bench/scene"
 	"github.com/weft-sdn/weft/testbed/daemon"
 )
@@ -46,14 +44,6 @@ func (w *Weft) startAgent() error {
 	defer log.Close()
 	w.agent, err = daemon.Start(daemon.Program{Argv: []string{filepath.Join(w.programs, "weft-agent"), "--config", w.path("agent.yaml")}, Log: log})
 	return err
-}
-
-// stopAgent stops it, and returns when the controller knows.
-func (w *Weft) stopAgent(ctx context.Context) error {
-	if err := gauge.Stop(ctx, w.agent); err != nil {
-		return err
-	}
-	return w.controller.untilCell(ctx, cellAway)
 }
 
 // status asks the agent, which compares the whole table for it.
@@ -119,6 +109,3 @@ func address(subnet netip.Prefix, index int) netip.Addr {
 	}
 	return ip
 }
-
-// restarts of the agent take at most this long.
-const restartPatience = 2 * time.Minute

@@ -3,12 +3,8 @@ package weft
 import (
 	"context"
 	"fmt"
-	"os"
 	"slices"
-	"strings"
 	"time"
-
-	"github.com/vishvananda/netlink"
 
 	"github.com/weft-sdn/weft/api"
 	"github.com/weft-sdn/weft/testbed/bench/gauge"
@@ -108,39 +104,6 @@ func (o *other) report(ctx context.Context, r api.EndpointsReport) error {
 	}
 }
 
-// heard is how many bytes weft-agent's connections to the controller have
-// received: what the kernel counts, headers left out.
-func (w *Weft) heard() (uint64, error) {
-	dir := fmt.Sprintf("/proc/%d/fd", w.agent.PID)
-	files, err := os.ReadDir(dir)
-	if err != nil {
-		return 0, err
-	}
-	its := map[string]bool{}
-	for _, file := range files {
-		if target, err := os.Readlink(dir + "/" + file.Name()); err == nil { // else it has just been closed
-			its[target] = true
-		}
-	}
-	sockets, err := netlink.SocketDiagTCPInfo(netlink.FAMILY_V4)
-	if err != nil {
-		return 0, fmt.Errorf("read the kernel's TCP counters: %w", err)
-	}
-	var sum uint64
-	found := false
-	for _, s := range sockets {
-		at := fmt.Sprintf("%v:%d", s.InetDiagMsg.ID.Destination, s.InetDiagMsg.ID.DestinationPort)
-		if s.TCPInfo != nil && its[fmt.Sprintf("socket:[%d]", s.InetDiagMsg.INode)] && strings.HasSuffix(at, w.controller.internal) {
-			sum += s.TCPInfo.Bytes_received
-			found = true
-		}
-	}
-	if !found {
-		return 0, fmt.Errorf("the agent has no connection to %s", w.controller.internal)
-	}
-	return sum, nil
-}
-
 // Flows is how many flows the switch has.
 func (w *Weft) Flows() (int, error) {
 	counter, err := gauge.CountFlows(w.Bridge())
@@ -153,64 +116,3 @@ func (w *Weft) Flows() (int, error) {
 
 // Bridge is the path of the bridge's OpenFlow socket.
 func (w *Weft) Bridge() string { return w.sw.Mgmt(bridge) }
-
-// cellAway is what the controller says of a cell whose agent has gone.
-func cellAway(cell api.Cell) bool { return !cell.Connected }
-
-// Restart restarts weft-agent and says how long it took from its start until
-// the controller knew it to be in step. The switch's flows must be untouched.
-func (w *Weft) Restart(ctx context.Context) (time.Duration, error) {
-	took, err := w.again(ctx, func() error { return nil })
-	if err != nil {
-		return 0, err
-	}
-	s, err := w.status(ctx)
-	if err == nil && (s.Counters.FlowMods != 0 || !s.InStep) {
-		err = fmt.Errorf("the restart changed %d flows; in step: %v", s.Counters.FlowMods, s.InStep)
-	}
-	return took, err
-}
-
-// NewCells empties the cell's switch and the agent's folder, as they are on a
-// new cell, and says how long the whole table takes from the agent's start.
-func (w *Weft) NewCells(ctx context.Context, f *gauge.Figures, bounds gauge.Bounds) error {
-	var took []time.Duration
-	err := bounds.Each(ctx, func(int) error {
-		one, err := w.again(ctx, func() error {
-			_, err := w.sw.Run(ctx, "ovs-ofctl", "del-flows", bridge)
-			if err == nil {
-				err = os.RemoveAll(w.path("agent"))
-			}
-			return err
-		})
-		if err != nil {
-			return err
-		}
-		took = append(took, one)
-		n, err := w.Flows()
-		if err == nil && n != f.Flows {
-			err = fmt.Errorf("the new cell has %d flows, want %d", n, f.Flows)
-		}
-		return err
-	})
-	f.NewCell = gauge.SpreadOf(took)
-	return err
-}
-
-// again stops the agent, calls meanwhile, and starts it.
-func (w *Weft) again(ctx context.Context, meanwhile func() error) (time.Duration, error) {
-	ctx, cancel := context.WithTimeout(ctx, restartPatience)
-	defer cancel()
-	if err := w.stopAgent(ctx); err != nil {
-		return 0, err
-	}
-	if err := meanwhile(); err != nil {
-		return 0, err
-	}
-	begin := time.Now()
-	if err := w.startAgent(); err != nil {
-		return 0, err
-	}
-	err := w.controller.inStep(ctx)
-	return time.Since(begin), err
-}

@@ -26,7 +26,7 @@ func TestSmallScene(t *testing.T) {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	s := scene.S.Build()
 	w, err := Start(ctx, Options{Programs: solo.Programs(), Dir: dir}, s)

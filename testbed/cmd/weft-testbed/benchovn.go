@@ -40,14 +40,14 @@ needs a quarter of an hour for it, if --scene names it.`,
 					fmt.Fprintf(c.ErrOrStderr(), "[%5.1f s] %s\n", time.Since(start).Seconds(), fmt.Sprintf(format, args...))
 				},
 			})
+			all := measured
+			if results != "" { // of scenes before one that failed, too
+				if all, err = versus.Keep(results, measured); err != nil {
+					return errors.Join(failed, err)
+				}
+			}
 			if failed != nil {
 				return failed
-			}
-			all := measured
-			if results != "" {
-				if all, err = versus.Keep(results, measured); err != nil {
-					return err
-				}
 			}
 			if report != "" {
 				if err := versus.WriteReport(report, all); err != nil {
