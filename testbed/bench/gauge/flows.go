@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -24,6 +25,7 @@ type FlowCounter struct {
 const (
 	version14        = 5
 	typeHello        = 0
+	typeError        = 1
 	typeEchoRequest  = 2
 	typeEchoReply    = 3
 	typeMultipart    = 18
@@ -31,8 +33,8 @@ const (
 	aggregate        = 2
 	any32            = 0xffffffff // OFPP_ANY, OFPG_ANY
 	allTables        = 0xff
-	countPatience    = 10 * time.Second
-	aggregateAnswers = 8 + 8 + 8 // where flow_count is in the body: after its head, packets and bytes
+	countPatience    = time.Minute // a switch that is given a million flows is busy
+	aggregateAnswers = 8 + 8 + 8   // where flow_count is in the body: after its head, packets and bytes
 )
 
 // CountFlows connects to a bridge's management socket.
@@ -62,8 +64,9 @@ func (c *FlowCounter) Count() (int, error) {
 	body = append(body, make([]byte, 4+8+8)...) // padding, cookie, mask
 	body = append(body, 0, 1, 0, 4, 0, 0, 0, 0) // a match of everything
 	c.conn.SetDeadline(time.Now().Add(countPatience))
-	if c.xid++; c.write(typeMultipart, c.xid, body) != nil {
-		return 0, fmt.Errorf("count flows: the switch has ended the connection")
+	c.xid++
+	if err := c.write(typeMultipart, c.xid, body); err != nil {
+		return 0, fmt.Errorf("count flows: %w", err)
 	}
 	for {
 		var head [8]byte
@@ -75,6 +78,8 @@ func (c *FlowCounter) Count() (int, error) {
 			return 0, fmt.Errorf("count flows: %w", err)
 		}
 		switch head[1] {
+		case typeError:
+			return 0, fmt.Errorf("count flows: the switch refused: OpenFlow error %x", answer[:min(4, len(answer))])
 		case typeEchoRequest:
 			if err := c.write(typeEchoReply, binary.BigEndian.Uint32(head[4:]), answer); err != nil {
 				return 0, err
@@ -124,7 +129,7 @@ func Lowest(socket string) (stop func() (int, error), err error) {
 	return func() (int, error) {
 		cancel()
 		done.Wait()
-		if ctx.Err() != nil && failed == context.Canceled {
+		if errors.Is(failed, context.Canceled) {
 			failed = nil
 		}
 		return lowest, failed

@@ -58,7 +58,7 @@ func Line(scenes []Scene) string {
 		words = append(words, fmt.Sprintf("%s=%.*f", key, digits, value))
 	}
 	for _, s := range scenes {
-		if s.Name == main.Name {
+		if s.Name == reference.Name {
 			s.figures(say)
 		}
 	}

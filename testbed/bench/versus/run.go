@@ -22,13 +22,13 @@ type Options struct {
 	Say      func(format string, args ...any)
 }
 
-// always is the scene that is measured of Weft in every run, and of OVN on
+// largest is the scene that is measured of Weft in every run, and of OVN on
 // request: that takes OVN a quarter of an hour.
-var always = scene.XL
+var largest = scene.XL
 
-// main is the scene that most figures are of, and the one that is measured on
+// reference is the scene that most figures are of, and the one that is measured on
 // MariaDB too.
-var main = scene.L
+var reference = scene.L
 
 // Scene is what was measured with one scene. What was not is nil.
 type Scene struct {
@@ -73,8 +73,8 @@ func Run(ctx context.Context, o Options) ([]Scene, error) {
 		}
 		all = append(all, s)
 	}
-	if len(sizes) == 0 || sizes[len(sizes)-1] != always {
-		s, err := o.measure(ctx, always, o.weft)
+	if len(sizes) == 0 || sizes[len(sizes)-1] != largest {
+		s, err := o.measure(ctx, largest, o.weft)
 		if err != nil {
 			return all, err
 		}
@@ -145,10 +145,10 @@ func (o Options) ovn(ctx context.Context, out *Scene, s scene.Scene) error {
 	})
 }
 
-// weft measures Weft on SQLite and, the main scene, on MariaDB too.
+// weft measures Weft on SQLite and, the reference, on MariaDB too.
 func (o Options) weft(ctx context.Context, out *Scene, s scene.Scene) error {
 	var err error
-	if out.Weft, err = o.weftOn(ctx, "", s); err != nil || s.Size != main {
+	if out.Weft, err = o.weftOn(ctx, "", s); err != nil || s.Size != reference {
 		return err
 	}
 	server, err := mariadb.Start()

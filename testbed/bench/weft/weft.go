@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/weft-sdn/weft/api"
 	"github.com/weft-sdn/weft/testbed/bench/gauge"
@@ -69,6 +70,9 @@ func (w *Weft) Stop() {
 // policiesAtOnce is how many policies one request adds while the scene is made.
 const policiesAtOnce = 600
 
+// sayEvery is between two lines on how far that has come.
+const sayEvery = 5 * time.Second
+
 // Fill tells Weft the scene. It returns when the switch holds everything.
 func (w *Weft) Fill(ctx context.Context, say func(format string, args ...any)) error {
 	if err := w.plug(ctx); err != nil {
@@ -79,9 +83,14 @@ func (w *Weft) Fill(ctx context.Context, say func(format string, args ...any)) e
 		return fmt.Errorf("other cells: %w", err)
 	}
 	say("Weft: other cells")
+	added, said := 0, time.Now()
 	for some := range slices.Chunk(w.scene.Policies, policiesAtOnce) {
 		if _, err := w.controller.client.AddPolicies(ctx, w.bodies(some...), api.Wait{}); err != nil {
 			return err
+		}
+		if added += len(some); time.Since(said) > sayEvery {
+			say("Weft: %d of %d policies", added, len(w.scene.Policies))
+			said = time.Now()
 		}
 	}
 	say("Weft: policies")
