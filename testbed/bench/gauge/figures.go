@@ -14,6 +14,10 @@ type Figures struct {
 	PolicyDel Spread             `json:"policy_del"`
 	CPU       map[string]float64 `json:"cpu_ms_per_change,omitempty"` // by program
 
+	// Others is how many CPUs programs that are neither the system's nor ours kept
+	// busy meanwhile: of a quiet machine close to 0.
+	Others float64 `json:"others_cpus"`
+
 	Flows  int               `json:"flows"`            // on the cell
 	Memory map[string]Memory `json:"memory,omitempty"` // by program, after the policy changes
 

@@ -112,3 +112,26 @@ func TestProcess(t *testing.T) {
 		t.Error("CPU time of a process that is gone")
 	}
 }
+
+// TestOthers: a loop that belongs to nobody who is measured is seen.
+func TestOthers(t *testing.T) {
+	stranger, err := daemon.Start(daemon.Program{Argv: []string{"sh", "-c", "while :; do :; done"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stranger.Kill()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	before, err := lookAt(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := Poll(ctx, 10*time.Millisecond, func() (bool, error) {
+		after, err := lookAt(nil)
+		f := Figures{PolicyAdd: Spread{N: 1}}
+		f.compare(before, after)
+		return f.Others > 0.1 && after.at.Sub(before.at) > 10*tick, err
+	}); err != nil {
+		t.Errorf("nobody else uses CPU time: %v", err)
+	}
+}

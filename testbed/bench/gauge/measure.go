@@ -2,7 +2,9 @@ package gauge
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/weft-sdn/weft/testbed/bench/scene"
@@ -52,21 +54,19 @@ func (f *Figures) Policies(ctx context.Context, s System, policies []scene.Polic
 		}
 	}
 	add, del = nil, nil
-	before, err := cpuOf(s.Processes())
+	before, err := lookAt(s.Processes())
 	if err != nil {
 		return err
 	}
 	if err := bounds.Each(ctx, func(i int) error { return change(uncounted + i) }); err != nil {
 		return err
 	}
-	after, err := cpuOf(s.Processes())
+	after, err := lookAt(s.Processes())
 	if err != nil {
 		return err
 	}
-	f.PolicyAdd, f.PolicyDel, f.CPU = SpreadOf(add), SpreadOf(del), map[string]float64{}
-	for name, used := range after {
-		f.CPU[name] = Milliseconds(used-before[name]) / float64(len(add)+len(del))
-	}
+	f.PolicyAdd, f.PolicyDel = SpreadOf(add), SpreadOf(del)
+	f.compare(before, after)
 	return f.remember(s.Processes())
 }
 
@@ -82,16 +82,37 @@ func (f *Figures) remember(processes []Process) error {
 	return nil
 }
 
-func cpuOf(processes []Process) (map[string]time.Duration, error) {
-	used := map[string]time.Duration{}
+// look is what was used up to a moment.
+type look struct {
+	at          time.Time
+	cpu         map[string]time.Duration // by program
+	ours, total time.Duration            // of this process, and of all
+}
+
+func lookAt(processes []Process) (look, error) {
+	l := look{at: time.Now(), cpu: map[string]time.Duration{}}
 	for _, p := range processes {
 		cpu, err := CPU(p.PID)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", p.Name, err)
+			return l, fmt.Errorf("%s: %w", p.Name, err)
 		}
-		used[p.Name] = cpu
+		l.cpu[p.Name] = cpu
 	}
-	return used, nil
+	var err, failed error
+	l.ours, err = CPU(os.Getpid())
+	l.total, failed = busy()
+	return l, errors.Join(err, failed)
+}
+
+// compare notes what the changes between two looks cost.
+func (f *Figures) compare(before, after look) {
+	others := after.total - before.total - (after.ours - before.ours)
+	f.CPU = map[string]float64{}
+	for name, used := range after.cpu {
+		f.CPU[name] = Milliseconds(used-before.cpu[name]) / float64(f.PolicyAdd.N+f.PolicyDel.N)
+		others -= used - before.cpu[name]
+	}
+	f.Others = max(0, others.Seconds()/after.at.Sub(before.at).Seconds())
 }
 
 // Restarts calls restart, which says how long it took, within the bounds, and

@@ -36,6 +36,20 @@ func CPU(pids ...int) (time.Duration, error) {
 	return time.Duration(ticks) * tick, nil
 }
 
+// busy is the CPU time that everything on this machine has used (/proc/stat in
+// proc(5)): user, nice, system, then after idle and iowait irq and softirq.
+func busy() (time.Duration, error) {
+	text, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return 0, err
+	}
+	var user, nice, system, idle, iowait, irq, softirq int
+	if _, err := fmt.Sscanf(string(text), "cpu %d %d %d %d %d %d %d", &user, &nice, &system, &idle, &iowait, &irq, &softirq); err != nil {
+		return 0, fmt.Errorf("first line of /proc/stat: %w", err)
+	}
+	return time.Duration(user+nice+system+irq+softirq) * tick, nil
+}
+
 // stat returns the fields of /proc/PID/stat from the third, the state, on: the
 // second is the program's name, which may hold anything.
 func stat(pid int) ([]string, error) {

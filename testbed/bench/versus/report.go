@@ -90,9 +90,9 @@ func (s Scene) systems() []*gauge.Figures {
 func samples(s Scene) string {
 	var all []string
 	for _, f := range s.systems() {
-		all = append(all, fmt.Sprintf("%s %d", f.System, f.PolicyAdd.N))
+		all = append(all, fmt.Sprintf("%s %d, while others kept %.1f CPUs busy", f.System, f.PolicyAdd.N, f.Others))
 	}
-	return strings.Join(all, ", ")
+	return strings.Join(all, "; ")
 }
 
 // shares are the programs that use CPU time for a policy change.

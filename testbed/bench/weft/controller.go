@@ -104,12 +104,15 @@ func (c *controller) inStep(ctx context.Context) error {
 	return c.untilCell(ctx, func(cell api.Cell) bool { return cell.Connected && cell.Applied > 0 && !cell.Behind })
 }
 
+// askEvery is between two questions, which cost the controller CPU time.
+const askEvery = 3 * time.Millisecond
+
 // untilCell polls what the controller knows of the measured cell.
 func (c *controller) untilCell(ctx context.Context, is func(api.Cell) bool) error {
 	ctx, cancel := context.WithTimeout(ctx, startPatience)
 	defer cancel()
 	var last api.Cell
-	err := gauge.Poll(ctx, time.Millisecond, func() (bool, error) {
+	err := gauge.Poll(ctx, askEvery, func() (bool, error) {
 		cells, err := c.client.Cells(ctx)
 		for _, cell := range cells {
 			if cell.Cell == scene.CellID(0) {
