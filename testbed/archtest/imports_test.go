@@ -17,14 +17,15 @@ const module = "github.com/weft-sdn/weft"
 // import. Lines go down only: see docs/architecture.md for the drawing. A
 // component's own packages may import each other.
 var allowed = map[string][]string{
+	"buildinfo":  {},
 	"flows":      {},
 	"ovsdb":      {},
 	"settings":   {},
-	"api":        {"flows"},
-	"controller": {"api", "flows", "settings"},
-	"cellagent":  {"api", "flows", "ovsdb", "settings"},
-	"cni":        {"flows", "ovsdb"}, // flows: the vocabulary only
-	"testbed":    {"api", "cellagent", "cni", "controller", "flows", "ovsdb", "settings"},
+	"api":        {"buildinfo", "flows"},
+	"controller": {"api", "buildinfo", "flows", "settings"},
+	"cellagent":  {"api", "buildinfo", "flows", "ovsdb", "settings"},
+	"cni":        {"buildinfo", "flows", "ovsdb"}, // flows: the vocabulary only
+	"testbed":    {"api", "buildinfo", "cellagent", "cni", "controller", "flows", "ovsdb", "settings"},
 }
 
 // banned lists what a package itself, not those below it, must never import, and

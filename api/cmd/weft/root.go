@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/weft-sdn/weft/api"
+	"github.com/weft-sdn/weft/buildinfo"
 )
 
 // defaultAPI is where weft-controller listens unless told otherwise.
@@ -79,6 +80,7 @@ func newRoot(c *cli) *cobra.Command {
 		Short:             "Allow access between apps and look at the overlay",
 		Long:              rootHelp,
 		Example:           rootExample,
+		Version:           buildinfo.Version(),
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		PersistentPreRunE: func(*cobra.Command, []string) error { return c.validate() },

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/weft-sdn/weft/buildinfo"
 	"github.com/weft-sdn/weft/cellagent"
 )
 
@@ -55,7 +56,11 @@ a start with nothing new changes no flow. SIGTERM leaves everything as it is.`,
 
   # what is it doing, and is the switch in step?
   weft-agent status`,
+		Version: buildinfo.Version(),
 		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 && args[0] == "doctor" {
+				return errors.New(`unknown command "doctor": the agent's findings are shown by weft doctor`)
+			}
 			if len(args) > 0 {
 				return fmt.Errorf("unknown command %q: weft-agent --help lists the commands", args[0])
 			}
