@@ -20,7 +20,7 @@ type Cells interface {
 	DrainCell(ctx context.Context, cell flows.CellID, by string) (Revision, error)
 	// UndrainCell takes that back, also of a cell that has been drained.
 	UndrainCell(ctx context.Context, cell flows.CellID, by string) (Revision, error)
-	// RemoveCell ends the lease of a cell that is dead. Conflict: it is connected.
+	// RemoveCell ends the lease of a cell that is dead. Conflict: it is connected, or drained and asks for a lease.
 	RemoveCell(ctx context.Context, cell flows.CellID, by string) (Revision, error)
 }
 
@@ -44,7 +44,7 @@ func cellOperations() []operation {
 		replies: change, handle: (*external).undrainCell,
 	}, {
 		method: http.MethodDelete, path: "/cells/:cell", id: "removeCell", who: forAdmins, summary: "Remove a cell that is dead",
-		text: "Its lease ends at once, no other cell sends to it or accepts from it, and it is listed no more. Conflict (409) while it is connected, or may be connected to another controller on the same database. " +
+		text: "Its lease ends at once, no other cell sends to it or accepts from it, and it is listed no more. Conflict (409) while it is connected, or may be connected to another controller on the same database, and for a drained one while its agent asks for a lease. " +
 			"A cell that was not dead and comes back gets a lease again.",
 		replies: change, handle: (*external).removeCell,
 	}}
@@ -83,7 +83,7 @@ func (c *Client) UndrainCell(ctx context.Context, cell string) (CellChange, erro
 	return change, wrap("taking back the drain of cell "+strconv.Quote(cell), err)
 }
 
-// RemoveCell ends the lease of a cell that is dead. Conflict: it is connected.
+// RemoveCell ends the lease of a cell that is dead. Conflict: it is connected, or drained and asks for a lease.
 func (c *Client) RemoveCell(ctx context.Context, cell string) (CellChange, error) {
 	change, err := c.changeCell(ctx, http.MethodDelete, cell, "")
 	return change, wrap("removing cell "+strconv.Quote(cell), err)

@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"net"
 	"net/http"
@@ -115,6 +116,18 @@ func TestClientMeetsStrangers(t *testing.T) {
 	closed.Close()
 	if _, err := api.NewClient(closed.Addr().String(), "").Cells(t.Context()); !errors.Is(err, api.ErrUnavailable) || !strings.Contains(err.Error(), "no answer from http://"+closed.Addr().String()) {
 		t.Errorf("nobody: %v", err)
+	}
+	plain := httptest.NewServer(http.NotFoundHandler())
+	defer plain.Close()
+	agent := api.NewAgentClient(strings.Replace(plain.URL, "http:", "https:", 1), &tls.Config{MinVersion: tls.VersionTLS12})
+	if _, err := agent.Lease(t.Context(), api.LeaseRequest{}); err == nil || !strings.Contains(err.Error(), "cells need the controller's internal listener") {
+		t.Errorf("the external listener: %v", err)
+	}
+	secure := httptest.NewTLSServer(http.NotFoundHandler()) // its certificate names 127.0.0.1 and example.com
+	defer secure.Close()
+	trust := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: secure.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs, ServerName: "weft.example"}
+	if _, err := api.NewAgentClient(secure.URL, trust).Lease(t.Context(), api.LeaseRequest{}); err == nil || !strings.Contains(err.Error(), "not weft.example; reach the controller by a name that its certificate has") {
+		t.Errorf("another name: %v", err)
 	}
 	if _, err := api.NewClient("http://[bad", "").Cells(t.Context()); !errors.Is(err, api.ErrInvalid) {
 		t.Errorf("bad address: %v", err)

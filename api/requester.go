@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -127,7 +128,22 @@ func unreachable(base string, err error) error {
 	if errors.Is(err, ErrInvalid) { // of noRedirect
 		return fmt.Errorf("%s: %w", base, err)
 	}
+	if advice := adviceOn(err); advice != "" {
+		return Unavailable("no answer from %s: %w; %s", base, err, advice)
+	}
 	return Unavailable("no answer from %s: %w", base, err)
+}
+
+// adviceOn says what is wrong with an address at which somebody else answers
+// than one thinks, "" for any other failure.
+func adviceOn(err error) string {
+	switch {
+	case errors.As(err, new(x509.HostnameError)):
+		return "reach the controller by a name that its certificate has, or give it one with this name (weft-controller init --controller-names; docs/install.md, section 1)"
+	case errors.Is(err, http.ErrSchemeMismatch):
+		return "plain HTTP is spoken there: cells need the controller's internal listener (internal_listen, port 4003 by default), and weft an address with http://"
+	}
+	return ""
 }
 
 // wrap says what was being done; nil stays nil.

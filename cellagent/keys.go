@@ -2,6 +2,7 @@ package cellagent
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 
 	"github.com/weft-sdn/weft/settings"
@@ -121,7 +122,18 @@ func (c *Config) hostKeys() []settings.Key {
 // what cannot be used.
 func (c Config) CheckFiles() error {
 	return errors.Join(
+		c.checkName(),
 		settings.CheckKeyPair(settings.PEMFile{Key: "tls.cert_file", Path: c.TLS.CertFile}, settings.PEMFile{Key: "tls.key_file", Path: c.TLS.KeyFile}),
 		settings.CheckAuthorities(settings.PEMFile{Key: "tls.ca_file", Path: c.TLS.CAFile}),
 	)
+}
+
+// checkName compares the cell's name with its certificate's, by which alone the
+// controller knows it.
+func (c Config) checkName() error {
+	name := settings.CommonName(settings.PEMFile{Key: "tls.cert_file", Path: c.TLS.CertFile})
+	if name == "" || name == c.Cell || !cellName.MatchString(c.Cell) {
+		return nil // others tell what is wrong
+	}
+	return settings.Fault{Key: "cell", Value: c.Cell, Must: fmt.Sprintf("must equal the common name of its certificate (tls.cert_file), which is %q", name)}
 }

@@ -105,7 +105,8 @@ type UndrainCell struct {
 }
 
 // RemoveCell ends the lease of a cell and forgets it. NotFound: there is no such
-// cell. Conflict: its lease was renewed within the last Quiet.
+// cell. Conflict: its lease was renewed within the last Quiet, or it is drained
+// and its agent asks for one.
 type RemoveCell struct {
 	Cell  flows.CellID
 	By    string

@@ -3,6 +3,7 @@ package settings
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"os"
@@ -57,6 +58,24 @@ func checkDates(file PEMFile, cert *x509.Certificate) error {
 		return Fault{Key: file.Key, Value: file.Path, Must: must, Warning: true}
 	}
 	return nil
+}
+
+// CommonName is the name that a certificate gives its owner; empty if the file
+// cannot be read as one, which CheckKeyPair tells.
+func CommonName(cert PEMFile) string {
+	text, err := os.ReadFile(cert.Path)
+	if err != nil {
+		return ""
+	}
+	block, _ := pem.Decode(text)
+	if block == nil {
+		return ""
+	}
+	leaf, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		return ""
+	}
+	return leaf.Subject.CommonName
 }
 
 // CheckAuthorities reads a file of certificates to trust. A file without a name

@@ -107,6 +107,9 @@ func (w *write) removeCell(cmd controller.RemoveCell) error {
 		return err
 	}
 	if lease == nil {
+		if err := w.mayForget(*drain); err != nil {
+			return err
+		}
 		lease = &leaseRow{Cell: drain.Cell, State: expired}
 	}
 	if age := w.now.Sub(time.UnixMilli(lease.RenewedAt)).Round(time.Second); lease.State != expired && age < cmd.Quiet {
@@ -118,6 +121,31 @@ func (w *write) removeCell(cmd controller.RemoveCell) error {
 	}
 	if err := w.tx.Delete(&drainRow{}, "cell = ?", cmd.Cell).Error; err != nil {
 		return fmt.Errorf("removing cell %s: %w", cmd.Cell, err)
+	}
+	return nil
+}
+
+// restless is how long after a drained cell has asked for a lease its agent may
+// run still. An agent asks every few seconds.
+const restless = 30 * time.Second
+
+// refuseDrained refuses a lease, and notes that the cell asked.
+func (w *write) refuseDrained(drain drainRow) error {
+	if w.now.Sub(time.UnixMilli(drain.Asked)) >= restless/3 { // not at each request
+		if err := w.tx.Model(&drain).Update("asked", w.now.UnixMilli()).Error; err != nil {
+			return fmt.Errorf("noting that cell %s asks for a lease: %w", drain.Cell, err)
+		}
+	}
+	return partly{api.Conflict("cell %s was drained at %s: `weft cells undrain %s` lets it in again", drain.Cell, timeText(drain.Drained), drain.Cell)}
+}
+
+// mayForget refuses to forget that a cell was drained while its agent runs: that
+// would get a lease at once, as if somebody had let it in again.
+func (w *write) mayForget(drain drainRow) error {
+	heard := time.UnixMilli(max(drain.Drained, drain.Asked))
+	if age := w.now.Sub(heard).Round(time.Second); age < restless {
+		return api.Conflict("cell %s is drained, and its agent was heard of %v ago: it would have a lease again at once; stop the agent, and try again when %v have passed without it (weft cells undrain %s lets it in again)",
+			drain.Cell, age, restless, drain.Cell)
 	}
 	return nil
 }

@@ -120,7 +120,18 @@ func TestRemove(t *testing.T) {
 		f.are(
 			[3]string{remove(2, time.Hour), "11", "an expired one"},
 			[3]string{remove(3, 0), "12", "one that is to be drained"},
-			[3]string{remove(4, time.Hour), "13", "one that has been"},
+			[3]string{remove(4, 0), "conflict: cell cell-4 is drained, and its agent was heard of 0s ago: it would have a lease again at once; stop the agent", "one that has just been drained"},
+		)
+		f.now = f.now.Add(restless)
+		f.are(
+			[3]string{f.ask(4, controller.GrantLease{}), "conflict: cell cell-4 was drained at", "its agent runs"},
+			[3]string{remove(4, 0), "conflict: cell cell-4 is drained, and its agent was heard of 0s ago", "its agent runs"},
+			[3]string{f.has(4), "drained", "its agent runs"},
+		)
+		f.now = f.now.Add(restless)
+		f.Store = reopen(t, f.Store, db)
+		f.are(
+			[3]string{remove(4, time.Hour), "13", "one that has been, and does not ask"},
 			[3]string{f.ask(3, controller.GrantLease{}), "10.255.2.0/24", "nothing is known of it"},
 			[3]string{f.ask(4, controller.GrantLease{}), "10.255.3.0/24", "nothing is known of it"},
 		)

@@ -83,7 +83,7 @@ func (w *write) mayLease(cmd controller.GrantLease) error {
 	case err != nil:
 		return err
 	case drain != nil && drain.Drained != 0:
-		return api.Conflict("cell %s was drained at %s: `weft cells undrain %s` lets it in again", cmd.Cell, timeText(drain.Drained), cmd.Cell)
+		return w.refuseDrained(*drain)
 	case cmd.SingleIP && cmd.Containers > 0:
 		return api.Conflict("cell %s: %s, and a cell with a single address runs none: stop them first, or do without single_ip", cmd.Cell, containers(cmd))
 	}

@@ -47,6 +47,7 @@ type (
 	drainRow struct {
 		Cell    string `gorm:"primaryKey"`
 		Drained int64  // when, Unix time, ms; 0: not yet
+		Asked   int64  // for a lease, since then: the last time, or a little before
 	}
 	settingRow struct {
 		Name  string `gorm:"primaryKey"`
@@ -139,6 +140,9 @@ var migrations = []migration{
 	}, func(tx *gorm.DB, now time.Time) error {
 		return tx.Exec("UPDATE leases SET renewed_at = ? WHERE renewed_at = 0", now.UnixMilli()).Error
 	}},
+	{"0005-drained-cells-ask", []string{
+		"ALTER TABLE drains ADD COLUMN asked BIGINT NOT NULL DEFAULT 0",
+	}, nil},
 }
 
 // migration is one step of the schema: frozen statements, and what statements

@@ -28,9 +28,12 @@ func controllerFile(dir string) []byte {
 	})
 }
 
+// unknownUnderlay stands where somebody has to say the address.
+const unknownUnderlay = "0.0.0.0"
+
 // cellFile is the example of the configuration of a cell's agent.
 func cellFile(dir string, cell Cell, controllerName string) []byte {
-	underlay := "0.0.0.0"
+	underlay := unknownUnderlay
 	if cell.Underlay.IsValid() {
 		underlay = cell.Underlay.String()
 	}

@@ -26,14 +26,16 @@ type Request struct {
 	Dir             string // absolute or relative; created with mode 0700
 	Cells           []Cell
 	Clients         []string // of the internal API that are no cells: an agent that is not ours
-	ControllerNames []string // host names and addresses that agents reach the controller by; the first goes to their files
+	ControllerNames []string // host names and addresses that agents reach the controller by; the first goes to their files. None: those of the certificate that is there, else of the controller's own machine
 	Now             time.Time
 }
 
 // File is one file that Init was asked for.
 type File struct {
-	Path string
-	Made bool // false: it was there, and was not touched
+	Path    string
+	Made    bool     // false: it was there, and was not touched
+	Differs []string // what was asked for and the file, which was there, says otherwise
+	Unset   []string // what somebody has to set in it before it can be used
 }
 
 // The files of an installation, relative to its folder.
@@ -79,14 +81,19 @@ func Init(req Request) ([]File, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
+	names, err := controllerNames(filepath.Join(dir, ControllerCert), req.ControllerNames)
+	if err != nil {
+		return nil, err
+	}
 	ca, made, err := openAuthority(dir, req.Now)
 	if err != nil {
 		return nil, fmt.Errorf("certificate authority: %w", err)
 	}
-	b := &bundle{dir: dir, files: []File{{filepath.Join(dir, AuthorityCert), made}}}
+	b := &bundle{dir: dir, files: []File{{Path: filepath.Join(dir, AuthorityCert), Made: made}}}
 	b.missing(ControllerCert, func(cert string) error {
-		return ca.issue(cert, filepath.Join(dir, ControllerKey), "weft-controller", req.ControllerNames, req.Now)
+		return ca.issue(cert, filepath.Join(dir, ControllerKey), "weft-controller", names, req.Now)
 	})
+	b.compare(func(f *File) error { return f.compareNames(req.ControllerNames) })
 	b.missing(ControllerFile, func(path string) error {
 		return write(path, controllerFile(dir), 0o644)
 	})
@@ -95,8 +102,9 @@ func Init(req Request) ([]File, error) {
 			return ca.issue(cert, filepath.Join(dir, CellKey(cell.ID)), string(cell.ID), nil, req.Now)
 		})
 		b.missing(CellFile(cell.ID), func(path string) error {
-			return write(path, cellFile(dir, cell, req.ControllerNames[0]), 0o644)
+			return write(path, cellFile(dir, cell, names[0]), 0o644)
 		})
+		b.compare(func(f *File) error { return f.compareCell(cell, req.ControllerNames) })
 	}
 	for _, client := range req.Clients {
 		b.missing(ClientCert(client), func(cert string) error {
@@ -128,7 +136,15 @@ func (b *bundle) missing(name string, create func(path string) error) {
 		b.err = fmt.Errorf("%s: %w", path, err)
 		return
 	}
-	b.files = append(b.files, File{path, made})
+	b.files = append(b.files, File{Path: path, Made: made})
+}
+
+// compare looks at the file that was made or found last, unless an earlier one
+// failed.
+func (b *bundle) compare(look func(*File) error) {
+	if b.err == nil {
+		b.err = look(&b.files[len(b.files)-1])
+	}
 }
 
 // hostName is a DNS name or an IPv4 address; others are refused before they
@@ -141,9 +157,6 @@ var clientName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9._-]{0,55}$`)
 
 func (r Request) validate() error {
 	var faults []error
-	if len(r.ControllerNames) == 0 {
-		faults = append(faults, errors.New("controller names: at least one is needed: agents check it"))
-	}
 	for _, name := range r.ControllerNames {
 		if _, err := netip.ParseAddr(name); err != nil && !hostName.MatchString(name) {
 			faults = append(faults, fmt.Errorf("controller name %q: neither a host name nor an address", name))
@@ -154,7 +167,12 @@ func (r Request) validate() error {
 			faults = append(faults, fmt.Errorf("client %.80q: want 1 to 56 letters, digits, '.', '_' and '-', the first a letter or digit", client))
 		}
 	}
+	vteps := map[netip.Addr]flows.CellID{}
 	for _, cell := range r.Cells {
+		if other, taken := vteps[cell.Underlay]; taken && cell.Underlay.IsValid() && other != cell.ID {
+			faults = append(faults, fmt.Errorf("cell %s: underlay address %s: cell %s has it; two cells cannot share a tunnel end", cell.ID, cell.Underlay, other))
+		}
+		vteps[cell.Underlay] = cell.ID
 		if err := api.CheckCell(cell.ID); err != nil {
 			faults = append(faults, err)
 		}

@@ -167,6 +167,74 @@ func TestInitAgain(t *testing.T) {
 	}
 }
 
+// TestInitSaysWhatItKept: what was asked for and a file that was there says
+// otherwise is told, and what is still to be set, each time.
+func TestInitSaysWhatItKept(t *testing.T) {
+	dir := t.TempDir()
+	again := func(cells string, names ...string) string {
+		t.Helper()
+		r := request(dir, cells)
+		r.ControllerNames = names
+		list, err := Init(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var said []string
+		for _, f := range list {
+			for _, text := range append(f.Differs, f.Unset...) {
+				said = append(said, filepath.Base(f.Path)+": "+text)
+			}
+		}
+		return strings.Join(said, "\n")
+	}
+	for _, c := range []struct {
+		cells string
+		names []string
+		want  []string
+	}{
+		{"cell-1", nil, []string{"weft-agent-cell-1.yaml: underlay_ip", "weft-agent-cell-1.yaml: controller to where"}},
+		{"cell-1", nil, []string{"weft-agent-cell-1.yaml: underlay_ip", "weft-agent-cell-1.yaml: controller to where"}},
+		{"cell-1=192.0.2.1", []string{"weft.example"}, []string{
+			"controller.crt: the certificate is for localhost, 127.0.0.1, not for weft.example: move it and its key away",
+			"weft-agent-cell-1.yaml: underlay_ip is 0.0.0.0, not 192.0.2.1: edit it",
+			"weft-agent-cell-1.yaml: controller is https://localhost:4003, not at weft.example: edit it",
+			"weft-agent-cell-1.yaml: underlay_ip", "weft-agent-cell-1.yaml: controller to where",
+		}},
+	} {
+		got := strings.Split(again(c.cells, c.names...), "\n")
+		if len(got) != len(c.want) {
+			t.Fatalf("%s %v: said %q", c.cells, c.names, got)
+		}
+		for i, want := range c.want {
+			if !strings.HasPrefix(got[i], want) {
+				t.Errorf("%s %v: said %q, want %q", c.cells, c.names, got[i], want)
+			}
+		}
+	}
+}
+
+// TestCellsAddedLater find the controller by the names that its certificate has.
+func TestCellsAddedLater(t *testing.T) {
+	dir := t.TempDir()
+	if _, err := Init(request(dir, "cell-1=192.0.2.1")); err != nil {
+		t.Fatal(err)
+	}
+	later := request(dir, "cell-2=192.0.2.2")
+	later.ControllerNames = nil
+	list, err := Init(later)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range list {
+		if len(f.Differs)+len(f.Unset) != 0 {
+			t.Errorf("%+v", f)
+		}
+	}
+	if text := contents(t, dir)["weft-agent-cell-2.yaml"]; !strings.Contains(text, "\ncontroller: https://weft.example:4003\n") {
+		t.Errorf("cell-2's file:\n%s", text)
+	}
+}
+
 // TestInitAfterACrash: a key without its certificate is made again.
 func TestInitAfterACrash(t *testing.T) {
 	dir := t.TempDir()
@@ -187,10 +255,11 @@ func TestInitRefuses(t *testing.T) {
 		change func(*Request)
 		want   string
 	}{
-		"cell id":         {func(r *Request) { r.Cells = []Cell{{ID: "../x"}} }, `cell id "../x"`},
-		"other's files":   {func(r *Request) { r.Cells = []Cell{{ID: "controller"}} }, "its files would overwrite others"},
-		"IPv6 underlay":   {func(r *Request) { r.Cells = []Cell{{ID: "a", Underlay: netip.MustParseAddr("::1")}} }, "must be IPv4"},
-		"no name":         {func(r *Request) { r.ControllerNames = nil }, "at least one is needed"},
+		"cell id":       {func(r *Request) { r.Cells = []Cell{{ID: "../x"}} }, `cell id "../x"`},
+		"other's files": {func(r *Request) { r.Cells = []Cell{{ID: "controller"}} }, "its files would overwrite others"},
+		"IPv6 underlay": {func(r *Request) { r.Cells = []Cell{{ID: "a", Underlay: netip.MustParseAddr("::1")}} }, "must be IPv4"},
+		"a VTEP twice": {func(r *Request) { r.Cells, _ = ParseCells("cell-1=192.0.2.1,cell-2=192.0.2.1") },
+			"cell cell-2: underlay address 192.0.2.1: cell cell-1 has it"},
 		"name with space": {func(r *Request) { r.ControllerNames = []string{"a b"} }, `controller name "a b"`},
 	} {
 		dir := filepath.Join(t.TempDir(), "new")

@@ -17,15 +17,16 @@ const module = "github.com/weft-sdn/weft"
 // import. Lines go down only: see docs/architecture.md for the drawing. A
 // component's own packages may import each other.
 var allowed = map[string][]string{
+	"buildinfo":  {},
 	"flows":      {},
 	"ovsdb":      {},
 	"settings":   {},
-	"api":        {"flows"},
+	"api":        {"buildinfo", "flows"},
 	"debug":      {},
-	"controller": {"api", "debug", "flows", "settings"},
-	"cellagent":  {"api", "debug", "flows", "ovsdb", "settings"},
-	"cni":        {"flows", "ovsdb"}, // flows: the vocabulary only
-	"testbed":    {"api", "cellagent", "cni", "controller", "flows", "ovsdb", "settings"},
+	"controller": {"api", "buildinfo", "debug", "flows", "settings"},
+	"cellagent":  {"api", "buildinfo", "debug", "flows", "ovsdb", "settings"},
+	"cni":        {"buildinfo", "flows", "ovsdb"}, // flows: the vocabulary only
+	"testbed":    {"api", "buildinfo", "cellagent", "cni", "controller", "flows", "ovsdb", "settings"},
 }
 
 // banned lists what a package itself, not those below it, must never import, and

@@ -113,6 +113,9 @@ func TestDrain(t *testing.T) {
 	if _, err := a.Lease(t.Context(), api.LeaseRequest{VTEP: "192.0.2.1"}); !errors.Is(err, api.ErrConflict) {
 		t.Errorf("a drained cell asks for a lease: %v", err)
 	}
+	if out, err := weft("cells", "remove", "cell-1").CombinedOutput(); err == nil || !strings.Contains(string(out), "cell cell-1 is drained, and its agent was heard of") {
+		t.Errorf("removing a drained cell whose agent runs: %v: %s", err, out)
+	}
 	if out, err := weft("cells").CombinedOutput(); err != nil || !strings.Contains(string(out), "cell-1  -     -       drained  ") {
 		t.Errorf("the listing: %v\n%s", err, out)
 	}

@@ -101,6 +101,7 @@ func TestStatusTellsOfTheCell(t *testing.T) {
 	c := newCell(t)
 	c.network("1.1.0", `{"type": "weft-cni"}`)
 	s := c.transcript("status")
+	s.do("grep cniVersion /etc/cni/net.d/10-weft.conflist") // below 1.1.0 cnitool asks nobody
 	s.do("cnitool status weft /run/netns/any && echo ready")
 	s.do("kill $(pidof weft-agent)")
 	c.eventually("the agent has ended", func() error { return c.try("! weft-agent status") })

@@ -31,7 +31,7 @@ const weftForPodman = `{
     "type": "weft-cni",
     "identity": ["alias.weft"],
     "netOutRules": [{"protocol": 1, "networks": [{"start": "192.0.2.0", "end": "192.0.2.255"}], "ports": [{"start": 80}]}],
-    "capabilities": {"aliases": true, "portMappings": true}
+    "capabilities": {"aliases": true, "portMappings": true, "ips": true}
   }`
 
 // TestPodman runs containers of two apps: nothing is allowed, then one policy; a
@@ -70,10 +70,15 @@ func TestPodmanAsksForAddressAndMAC(t *testing.T) {
 	c.network("1.0.0", weftForPodman)
 	c.podman()
 	c.serveOutside()
-	c.must("podman run -d --name owls-1 --network weft:alias=owls,ip=10.255.1.77,mac=02:00:00:00:00:0a --rootfs /run/rootfs sleep 1000")
+	c.must("podman run -d --name owls-1 --network weft:alias=owls,ip=10.255.1.77,mac=02:00:00:00:00:0a -p 8001:8080 --rootfs /run/rootfs httpd -f -p 8080 -h /www")
 	if got := c.must("podman exec owls-1 ip addr show eth0"); !strings.Contains(got, "inet 10.255.1.77/32") || !strings.Contains(got, "link/ether 02:00:00:00:00:0a") {
 		t.Errorf("eth0 is\n%s", got)
 	}
+	c.isOwls("10.255.1.77")
+	c.must("podman restart -t 0 owls-1")
+	c.isOwls("10.255.1.77")
+	c.must("podman run -d --name owls-2 --ip 10.255.1.90 --network weft:alias=owls --rootfs /run/rootfs sleep 1000")
+	c.isOwls("10.255.1.77", "10.255.1.90")
 	if got := c.must("podman exec owls-1 wget -q -O - http://" + outsideIP + ":80"); got != "hello\n" {
 		t.Errorf("egress: %q", got)
 	}
@@ -81,8 +86,23 @@ func TestPodmanAsksForAddressAndMAC(t *testing.T) {
 		t.Error("a port that no rule opens is reached")
 	}
 	c.must("podman run -d --name none-1 --network weft --rootfs /run/rootfs sleep 1000")
-	if got := c.sw.Vsctl("--bare", "--columns=external_ids", "find", "interface", "external_ids:weft-ip=10.255.1.78"); !strings.Contains(got, "weft-netns") || strings.Contains(got, "weft-app") {
+	if got := c.sw.Vsctl("--bare", "--columns=external_ids", "find", "interface", "external_ids:weft-ip=10.255.1.91"); !strings.Contains(got, "weft-netns") || strings.Contains(got, "weft-app") {
 		t.Errorf("who gives no alias is of no app; the port says %s", got)
+	}
+}
+
+// isOwls checks that the containers with these addresses are of the app owls, and
+// that the first one's port is mapped: podman gives a plugin nothing but the
+// address where one is asked for and the capability is not named.
+func (c *cell) isOwls(addresses ...string) {
+	c.Helper()
+	for _, ip := range addresses {
+		c.eventually("weft endpoints shows owls at "+ip, func() error {
+			return c.try("weft endpoints | grep ' owls .* " + ip + " '")
+		})
+	}
+	if got := c.must("ip netns exec outside busybox wget -q -O - http://" + cellIP + ":8001"); got != "hello\n" {
+		c.Errorf("the mapped port: %q", got)
 	}
 }
 

@@ -33,7 +33,10 @@ func newAllow(c *cli) *cobra.Command {
 
 The command returns when the policy is stored for good. With --wait it returns
 when the switch of every affected cell that is connected has it; with
---wait-all, also of those that are not. Allowing twice changes nothing.`,
+--wait-all, also of those that are not. Allowing twice changes nothing.
+
+A policy may come before the containers. An app that has none is noted on
+standard error, in case its name is misspelt.`,
 		Example: `  weft allow-access cats dogs --port 8080
   weft allow-access cats dogs --protocol udp --port 7000-7010 --wait
 
@@ -41,7 +44,7 @@ when the switch of every affected cell that is connected has it; with
   weft allow-access cats cats --port 4369`,
 		Args: twoApps,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.run(cmd.Context(), cmd.OutOrStdout(), args, allowVerb)
+			return a.run(cmd, args, allowVerb)
 		},
 	}
 	a.register(cmd)
@@ -62,7 +65,7 @@ is told, and ends with 0.`,
 		Example: `  weft remove-access cats dogs --port 8080 --wait`,
 		Args:    twoApps,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.run(cmd.Context(), cmd.OutOrStdout(), args, removeVerb)
+			return a.run(cmd, args, removeVerb)
 		},
 	}
 	a.register(cmd)
@@ -130,7 +133,8 @@ type result struct {
 // errPending makes the exit status tell that not every cell confirmed in time.
 var errPending = errors.New("not every cell confirmed in time")
 
-func (a *access) run(ctx context.Context, out io.Writer, args []string, v verb) error {
+func (a *access) run(cmd *cobra.Command, args []string, v verb) error {
+	ctx, out := cmd.Context(), cmd.OutOrStdout()
 	policy, err := a.policy(args[0], args[1])
 	if err != nil {
 		return err
@@ -174,6 +178,9 @@ func (a *access) run(ctx context.Context, out io.Writer, args []string, v verb) 
 	}
 	if err := a.print(out, r, func() error { return r.say(out, v, known) }); err != nil {
 		return err
+	}
+	if v.past == allowVerb.past {
+		noteNobodies(ctx, cmd.ErrOrStderr(), client, map[string]string{args[0]: policy.Source.ID, args[1]: policy.Destination.ID})
 	}
 	if len(r.Pending) > 0 {
 		return fmt.Errorf("%w: %s; the policy is stored and reaches them when they answer (weft cells)", errPending, strings.Join(r.Pending, ", "))

@@ -100,7 +100,9 @@ controllers on one database, a cell whose lease was renewed a moment ago is
 refused too, since another one may have it connected.
 
 A cell that was not dead gets a lease again when its agent is back; its old
-subnet, if nobody else has got that.`,
+subnet, if nobody else has got that. So stop its agent first. A drained cell is
+refused while its agent asks for a lease, and until it has been silent for half
+a minute: it stays drained.`,
 		Example:           `  weft cells remove cell-3`,
 		Args:              oneCell("remove"),
 		ValidArgsFunction: c.completeCells,

@@ -38,7 +38,7 @@ Contexts are in $XDG_CONFIG_HOME/weft/config.yaml (~/.config if that is not
 set), which only you may read. Nothing is kept unless the controller accepts
 the login.`
 
-const loginExample = `  weft login --api http://127.0.0.1:4002 --token-file /var/lib/weft/token
+const loginExample = `  weft login --api http://127.0.0.1:4002 --token-file /etc/weft/token
   weft login --context prod --api https://weft.example.com --ca-file ca.pem \
       --uaa https://uaa.sys.example.com --user admin --cc https://api.sys.example.com
   weft login --context ci --api https://weft.example.com \

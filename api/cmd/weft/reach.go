@@ -45,7 +45,11 @@ through the host, which weft does not judge.`,
 			if err != nil {
 				return err
 			}
-			return c.print(cmd.OutOrStdout(), list, func() error { return sayReachers(cmd, args[0], list, known) })
+			if err := c.print(cmd.OutOrStdout(), list, func() error { return sayReachers(cmd, args[0], list, known) }); err != nil {
+				return err
+			}
+			noteNobody(cmd.ErrOrStderr(), args[0], list)
+			return nil
 		},
 		ValidArgsFunction: (&access{cli: c}).completeApps,
 	}

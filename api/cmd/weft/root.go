@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/weft-sdn/weft/api"
+	"github.com/weft-sdn/weft/buildinfo"
 )
 
 // defaultAPI is where weft-controller listens unless told otherwise.
@@ -47,7 +48,7 @@ controller, unless --context or WEFT_CONTEXT asks for it.
 Exit status: 0 when done, 1 when not. weft diff: 0 for no difference, 1 for
 some, 2 when it could not tell. weft doctor: 1 also when something is wrong.`
 
-const rootExample = `  weft login --token-file /var/lib/weft/token
+const rootExample = `  weft login --token-file /etc/weft/token
   weft allow-access cats dogs --protocol tcp --port 8080 --wait
   weft policies
   weft groups
@@ -79,6 +80,7 @@ func newRoot(c *cli) *cobra.Command {
 		Short:             "Allow access between apps and look at the overlay",
 		Long:              rootHelp,
 		Example:           rootExample,
+		Version:           buildinfo.Version(),
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		PersistentPreRunE: func(*cobra.Command, []string) error { return c.validate() },
@@ -193,11 +195,14 @@ func (c *cli) findToken() (string, error) {
 	return readToken(file)
 }
 
+// errToken says that the file of the token is not there, or cannot be read.
+var errToken = errors.New("reading the token file")
+
 // readToken reads a file that holds a token.
 func readToken(file string) (string, error) {
 	raw, err := os.ReadFile(file)
 	if err != nil {
-		return "", fmt.Errorf("reading the token file: %w", err)
+		return "", fmt.Errorf("%w: %w", errToken, err)
 	}
 	token := strings.TrimSpace(string(raw))
 	if token == "" {
@@ -225,6 +230,8 @@ func (c *cli) nextStep(err error) string {
 		return "Somebody else changed policies meanwhile: look at them (weft diff) and try again."
 	case errors.As(err, new(x509.UnknownAuthorityError)):
 		return "If that is the server you mean, trust its authority: weft login --ca-file FILE."
+	case errors.Is(err, errToken) && errors.Is(err, fs.ErrNotExist):
+		return "weft-controller makes the token at its first start: auth.token_file of its own file says where, which is /etc/weft/token if weft-controller init made that in /etc/weft."
 	case errors.As(err, new(*fs.PathError)): // its errno is a net.Error, too
 		return ""
 	case errors.As(err, new(net.Error)): // nobody answered; who answers says what is wrong

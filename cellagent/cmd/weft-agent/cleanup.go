@@ -21,7 +21,7 @@ inet weft and bridge weft, the route to the cell's lease, the gateway's neighbou
 entry and the bridge weftreject; the bridge's own device is set down. With --bridge it removes the OVS bridge too, if
 the cell owns it and no container is attached. net.ipv4.ip_forward stays as it
 is. What is gone already is no error.`,
-		Example: "  weft-agent cleanup --config /etc/weft/agent.yaml --bridge",
+		Example: "  weft-agent cleanup --config /etc/weft/weft-agent.yaml --bridge",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if path == "" {

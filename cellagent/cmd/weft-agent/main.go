@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/weft-sdn/weft/buildinfo"
 	"github.com/weft-sdn/weft/cellagent"
 )
 
@@ -37,7 +38,7 @@ weft-cni attached, and keeps the bridge's flows equal to the controller's table.
 It may be stopped and started at any time: running traffic does not notice, and
 a start with nothing new changes no flow. SIGTERM leaves everything as it is.`,
 		Example: `  # run, with a file like this:
-  weft-agent --config /etc/weft/agent.yaml
+  weft-agent --config /etc/weft/weft-agent.yaml
 
   cell: cell-1
   underlay_ip: 172.31.0.1
@@ -50,12 +51,16 @@ a start with nothing new changes no flow. SIGTERM leaves everything as it is.`,
   # an environment variable such as WEFT_AGENT_LOG_LEVEL goes before the file
 
   # what is wrong with the file, and what counts in the end?
-  weft-agent config check --config /etc/weft/agent.yaml
-  weft-agent config show --config /etc/weft/agent.yaml
+  weft-agent config check --config /etc/weft/weft-agent.yaml
+  weft-agent config show --config /etc/weft/weft-agent.yaml
 
   # what is it doing, and is the switch in step?
   weft-agent status`,
+		Version: buildinfo.Version(),
 		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 && args[0] == "doctor" {
+				return errors.New(`unknown command "doctor": the agent's findings are shown by weft doctor`)
+			}
 			if len(args) > 0 {
 				return fmt.Errorf("unknown command %q: weft-agent --help lists the commands", args[0])
 			}

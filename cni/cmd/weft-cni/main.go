@@ -7,10 +7,21 @@ import (
 
 	"github.com/containernetworking/cni/pkg/skel"
 
+	"github.com/weft-sdn/weft/buildinfo"
 	"github.com/weft-sdn/weft/cni"
 )
 
-const about = "weft-cni plugs containers into a cell of the Weft SDN; container runtimes run it"
+// about is for people who run it by hand: without a command in the environment
+// it prints this, and the versions of CNI.
+var about = `weft-cni ` + buildinfo.Version() + ` plugs containers into a cell of the Weft SDN.
+Container runtimes run it, by CNI's rules: the command is in the environment, the
+network's configuration on standard input. Would an ADD succeed on this cell now?
+
+  echo '{"cniVersion": "1.1.0", "name": "weft", "type": "weft-cni"}' |
+    CNI_COMMAND=STATUS CNI_PATH=/opt/cni/bin /opt/cni/bin/weft-cni && echo ready
+
+Every key and error, and what podman, containerd and Garden need, is in docs/cni.md;
+cnitool of the CNI project calls plugins by hand.`
 
 func main() {
 	plugin := cni.Plugin{Stdout: os.Stdout}

@@ -199,13 +199,35 @@ func TestInitMakesAValidConfig(t *testing.T) {
 	if err := cmd.Execute(); err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(out.String(), "made  "+dir+"/cell-1.crt") || !strings.Contains(out.String(), "Next: ") ||
-		!strings.HasSuffix(out.String(), "Then: set underlay_ip in "+dir+"/weft-agent-cell-1.yaml\n") {
+	todo := "Then: in " + dir + "/weft-agent-cell-1.yaml set underlay_ip\nThen: in " + dir + "/weft-agent-cell-1.yaml set controller to where"
+	if !strings.Contains(out.String(), "made  "+dir+"/cell-1.crt") || !strings.Contains(out.String(), "Next: ") || !strings.Contains(out.String(), todo) {
 		t.Errorf("output:\n%s", out.String())
 	}
 	config, err := configure(t, filepath.Join(dir, "weft-controller.yaml"))
 	if err != nil || config.InternalTLS.CA != filepath.Join(dir, "ca.crt") || config.Database != "sqlite://"+filepath.Join(dir, "weft.db") {
 		t.Errorf("%+v, %v", config, err)
+	}
+}
+
+// TestInitSaysWhatIsLeft: no cell was named; and, the second time, what was
+// asked for and is not done.
+func TestInitSaysWhatIsLeft(t *testing.T) {
+	dir := t.TempDir()
+	for args, want := range map[string]string{
+		"":                        "Then: no cell was named: weft-controller init --dir " + dir + " --cells CELL=UNDERLAY-IP,... adds them",
+		"--controller-names x.y":  "kept  " + dir + "/controller.crt\n      NOT CHANGED: the certificate is for localhost, 127.0.0.1, not for x.y",
+		"--cells cell-1=10.0.0.1": "weft-agent-cell-1.yaml set controller to where this cell reaches it",
+	} {
+		cmd := command()
+		var out bytes.Buffer
+		cmd.SetOut(&out)
+		if _, err := pki.Init(pki.Request{Dir: dir, Now: time.Now()}); err != nil {
+			t.Fatal(err)
+		}
+		cmd.SetArgs(append([]string{"init", "--dir", dir}, strings.Fields(args)...))
+		if err := cmd.Execute(); err != nil || !strings.Contains(out.String(), want) {
+			t.Errorf("%q: %v, output\n%s\nwant %q", args, err, out.String(), want)
+		}
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/weft-sdn/weft/buildinfo"
 	"github.com/weft-sdn/weft/controller/server"
 )
 
@@ -50,6 +51,7 @@ docs/configuration.md explains all keys.`,
 
   # run on other ports, and see which in the log's line "ready"
   weft-controller --config /etc/weft/weft-controller.yaml --listen 127.0.0.1:0 --internal-listen 127.0.0.1:0`,
+		Version: buildinfo.Version(),
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				return fmt.Errorf("unknown command %q: weft-controller --help lists the commands", args[0])

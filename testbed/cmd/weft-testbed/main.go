@@ -16,6 +16,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/weft-sdn/weft/buildinfo"
 	"github.com/weft-sdn/weft/testbed/lab"
 )
 
@@ -38,6 +39,7 @@ func command() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "weft-testbed",
 		Short:         "Weft on real cells: demonstration, sandbox, tests",
+		Version:       buildinfo.Version(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
