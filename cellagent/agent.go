@@ -121,6 +121,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 		return err
 	}
 	a.remember()
+	a.checkup.due = true
 	a.startNotices()
 	a.spawn(a.dialOVSDB)
 	a.spawn(func(ctx context.Context) {
@@ -168,6 +169,7 @@ func (a *Agent) loop(ctx context.Context) {
 		case <-retry.C:
 		case <-compare.C:
 			a.verify, a.configured, a.told = true, false, subnetFile{}
+			a.checkup.due = true
 		}
 		a.drain()
 		a.advance(ctx)
@@ -193,16 +195,20 @@ func (a *Agent) advance(ctx context.Context) {
 	a.heard(time.Now())
 	ready := a.prepare(ctx)
 	a.tell()
-	if !ready {
-		return // the database is away, and ovs-vswitchd answers nobody, or the bridge is not ours
+	if ready { // else the database is away, and ovs-vswitchd answers nobody, or the bridge is not ours
+		a.follow(ctx)
 	}
+	a.examine()
+}
+
+// follow does what takes the containers that run to be known.
+func (a *Agent) follow(ctx context.Context) {
 	if a.toOpen && a.mtu != 0 {
 		a.open()
 	}
 	a.report()
 	a.fault("ports", a.tidy(ctx)) // while the controller thinks
 	a.ensureHost()
-	a.examine()
 	a.publish()
 	if a.linked {
 		a.install(ctx)
@@ -220,7 +226,7 @@ func (a *Agent) prepare(ctx context.Context) bool {
 		err := a.configure(ctx)
 		a.configured = !a.fault("bridge", err)
 		a.host.due = true
-		a.checkup.configured(err, a.cfg.Reconcile)
+		a.checkup.configured(err)
 	}
 	if !a.observed {
 		a.observed = !a.fault("ovsdb", a.observe())

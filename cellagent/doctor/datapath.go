@@ -46,6 +46,9 @@ func judgeDatapath(f Facts) []api.Finding {
 		return []api.Finding{failure(Datapath, "modprobe openvswitch, and have it loaded at boot (/etc/modules-load.d)", "the kernel has no Open vSwitch datapath")}
 	case !s.Bridge:
 		return []api.Finding{failure(Datapath, "weft-agent status tells why the agent has not made it", "there is no bridge %s", bridge)}
+	case s.Owner != f.Cell.Name:
+		return []api.Finding{failure(Datapath, "set another bridge in the agent's file, or hand this one over: ovs-vsctl set bridge "+bridge+" external_ids:"+ovsdb.KeyOwner+"="+f.Cell.Name,
+			"bridge %s belongs to %q, not to this cell, %q", bridge, s.Owner, f.Cell.Name)}
 	case s.DatapathID == "":
 		return []api.Finding{failure(Datapath, restart, "ovs-vswitchd has not made bridge %s", bridge)}
 	case f.Cell.Userspace && s.DatapathType != userspace:

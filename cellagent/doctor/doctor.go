@@ -11,6 +11,7 @@ import (
 
 // Cell is what the agent knows of itself.
 type Cell struct {
+	Name       string
 	Bridge     string
 	Userspace  bool         // datapath: netdev: a cell alone, without a tunnel
 	UnderlayIP netip.Addr   // the cell's VTEP

@@ -18,7 +18,7 @@ func healthy() Facts {
 	vtep := netip.MustParseAddr("192.0.2.11")
 	return Facts{
 		Cell: Cell{
-			Bridge: "br-weft", UnderlayIP: vtep, Lease: netip.MustParsePrefix("10.255.1.0/24"), Tunnel: "weftvxlan", UDPPort: 4789,
+			Name: "cell-1", Bridge: "br-weft", UnderlayIP: vtep, Lease: netip.MustParsePrefix("10.255.1.0/24"), Tunnel: "weftvxlan", UDPPort: 4789,
 			Peers: []netip.Addr{netip.MustParseAddr("192.0.2.12")}, HostOn: true,
 		},
 		Switch:     Switch{Status: ovsdb.Status{Connected: true, Bridge: true, Owner: "cell-1", DatapathID: "0000eeeea9fe0001"}, Kernel: true},
@@ -65,6 +65,7 @@ var sentences = []struct {
 	{"no database", func(f *Facts) { f.Switch = Switch{Kernel: true} }, Datapath, api.LevelError, "ovsdb-server does not answer", "systemctl status openvswitch-switch"},
 	{"no module", func(f *Facts) { f.Switch.Kernel = false }, Datapath, api.LevelError, "no Open vSwitch datapath", "modprobe openvswitch"},
 	{"no bridge", func(f *Facts) { f.Switch.Bridge = false }, Datapath, api.LevelError, "there is no bridge br-weft", "weft-agent status"},
+	{"a bridge of somebody else", func(f *Facts) { f.Switch.Owner = "" }, Datapath, api.LevelError, `bridge br-weft belongs to "", not to this cell, "cell-1"`, "ovs-vsctl set bridge br-weft external_ids:weft-owner=cell-1"},
 	{"a bridge that is not made", func(f *Facts) { f.Switch.DatapathID = "" }, Datapath, api.LevelError, "ovs-vswitchd has not made bridge br-weft", "ovs-vswitchd.log"},
 	{"a tunnel without group ids", func(f *Facts) { f.Switch.DatapathType = userspace }, Datapath, api.LevelError, "VXLAN carries no group id", "ovs-vsctl del-br br-weft"},
 	{"not alone after all", func(f *Facts) { alone(f); f.Switch.DatapathType = "system" }, Datapath, api.LevelError, "the agent's file says datapath: netdev", "ovs-vsctl del-br br-weft"},
