@@ -76,7 +76,7 @@ type Agent struct {
 	counts  Counters
 	applied uint64 // revision that the switch last held entirely
 
-	namelessSince map[string]time.Time // containers whose app has no group id yet
+	waitsSince map[string]time.Time // containers whose flows are there, and that wait for something else
 }
 
 // fault is something that does not work at present.
@@ -112,7 +112,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 		cfg: cfg, log: log.With("cell", cfg.Cell), lifetime: ctx, started: time.Now(),
 		client: api.NewAgentClient(cfg.Controller, tlsConfig), ofctl: ofctl, sw: ofctl,
 		events: make(chan func(), 64), backoff: redialFirst, offlineSince: time.Now(),
-		dirty: map[flows.FragmentKey]bool{}, unknown: map[string]bool{}, faults: map[string]*fault{}, namelessSince: map[string]time.Time{},
+		dirty: map[flows.FragmentKey]bool{}, unknown: map[string]bool{}, faults: map[string]*fault{}, waitsSince: map[string]time.Time{},
 	}
 	defer a.client.Close()
 	defer a.running.Wait()
