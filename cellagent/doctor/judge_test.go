@@ -37,7 +37,7 @@ func healthy() Facts {
 
 // alone makes it a cell on the userspace datapath.
 func alone(f *Facts) {
-	f.Cell.Userspace, f.Switch.DatapathType, f.Switch.Kernel, f.TunnelPort = true, userspace, false, TunnelPort{}
+	f.Cell.Userspace, f.Switch.DatapathType, f.Switch.Kernel, f.TunnelPort = true, ovsdb.DatapathUserspace, false, TunnelPort{}
 }
 
 // hostOff makes it one whose host's side is off.
@@ -67,7 +67,7 @@ var sentences = []struct {
 	{"no bridge", func(f *Facts) { f.Switch.Bridge = false }, Datapath, api.LevelError, "there is no bridge br-weft", "weft-agent status"},
 	{"a bridge of somebody else", func(f *Facts) { f.Switch.Owner = "" }, Datapath, api.LevelError, `bridge br-weft belongs to "", not to this cell, "cell-1"`, "ovs-vsctl set bridge br-weft external_ids:weft-owner=cell-1"},
 	{"a bridge that is not made", func(f *Facts) { f.Switch.DatapathID = "" }, Datapath, api.LevelError, "ovs-vswitchd has not made bridge br-weft", "ovs-vswitchd.log"},
-	{"a tunnel without group ids", func(f *Facts) { f.Switch.DatapathType = userspace }, Datapath, api.LevelError, "VXLAN carries no group id", "ovs-vsctl del-br br-weft"},
+	{"a tunnel without group ids", func(f *Facts) { f.Switch.DatapathType = ovsdb.DatapathUserspace }, Datapath, api.LevelError, "VXLAN carries no group id", "ovs-vsctl del-br br-weft"},
 	{"not alone after all", func(f *Facts) { alone(f); f.Switch.DatapathType = "system" }, Datapath, api.LevelError, "the agent's file says datapath: netdev", "ovs-vsctl del-br br-weft"},
 
 	{"all is well", func(*Facts) {}, FlowRestoreWait, api.LevelOK, "is not set", ""},
