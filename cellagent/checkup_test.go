@@ -123,7 +123,7 @@ func TestOtherBridgesVXLANIsRefusedAndNamed(t *testing.T) {
 	b.ovs.AddBridge("br-other")
 	b.ovs.vsctl("add-port", "br-other", "vx9", "--", "set", "interface", "vx9", "type=vxlan", "options:remote_ip=192.0.2.9", "options:dst_port=4788")
 	b.startAgent()
-	b.refusesTunnel("port vx9 of bridge br-other, a VXLAN without group policy", "ovs-vsctl del-port br-other vx9")
+	b.refusesTunnel("port vx9 of bridge br-other (a VXLAN without group policy)", "ovs-vsctl del-port br-other vx9")
 	b.ovs.vsctl("del-port", "vx9")
 	b.makesTunnel()
 }
