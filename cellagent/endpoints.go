@@ -12,19 +12,6 @@ import (
 	"github.com/weft-sdn/weft/ovsdb"
 )
 
-const (
-	// lastReserved is the highest OpenFlow port that is spoken for: the tunnel's
-	// and weftdeny's come before those of containers.
-	lastReserved = int(flows.DenyOFPort)
-	// maxOFPort is the highest number of an ordinary port (OpenFlow 1.4 section
-	// 7.2.1 as OVS limits it to 16 bits).
-	maxOFPort = 0xfeff
-	// firstMoved is the lowest number that the agent itself gives. ovs-vswitchd
-	// counts upwards from 1, and may give any lower one to a port that is being
-	// added while the agent asks for it.
-	firstMoved = 0x8000
-)
-
 // observation is what the switch's database says of the cell's containers.
 type observation struct {
 	endpoints map[string]ovsdb.Port // by container id: those that can have flows
@@ -48,26 +35,6 @@ type source struct {
 func (s source) same(other source) bool {
 	return len(s.ports) == len(other.ports) && (len(s.ports) == 0 || &s.ports[0] == &other.ports[0]) &&
 		slices.Equal(s.others, other.others) && s.lease == other.lease && s.boot == other.boot && s.barred == other.barred
-}
-
-// holders says which port has each OpenFlow number, or gets it. Who has it has
-// packets come in by it: who only asks for it gets another, and neither may have
-// the other's identity. Of several that ask, it is the first. A number of an
-// interface that is no container's has the holder "".
-func (s source) holders() map[int]string {
-	holder := make(map[int]string, len(s.others)+len(s.ports))
-	for _, n := range s.others {
-		holder[n] = ""
-	}
-	for _, number := range []func(ovsdb.Port) int{func(p ovsdb.Port) int { return p.OFPort }, numberOf} {
-		for _, p := range s.ports {
-			n := number(p)
-			if _, held := holder[n]; !held {
-				holder[n] = p.Name
-			}
-		}
-	}
-	return holder
 }
 
 // observe sorts the ports. It is pure. While new containers are barred only those
@@ -134,15 +101,6 @@ func readyFirst(ports []ovsdb.Port) []ovsdb.Port {
 		}
 	}
 	return sorted
-}
-
-// numberOf is the OpenFlow port that p has or will have. Flows may be there
-// before ovs-vswitchd has made it.
-func numberOf(p ovsdb.Port) int {
-	if p.OFPort == 0 && p.OFPortRequest > lastReserved && p.OFPortRequest <= maxOFPort {
-		return p.OFPortRequest
-	}
-	return p.OFPort
 }
 
 // claims are what one container has to itself, with its id.
