@@ -36,7 +36,7 @@ func cellOperations() []operation {
 	return []operation{{
 		method: http.MethodPost, path: "/cells/:cell/drain", id: "drainCell", who: forAdmins, summary: "Drain a cell",
 		text: "It starts no more containers. When its agent has confirmed that and its last container has ended, its lease ends by itself, and it gets no other before the drain is taken back. " +
-			"A drain of a cell that is away begins when its agent is back.",
+			"A drain of a cell that is away begins when its agent is back, or ends when its lease expires; a cell whose lease has expired is drained at once.",
 		replies: change, handle: (*external).drainCell,
 	}, {
 		method: http.MethodDelete, path: "/cells/:cell/drain", id: "undrainCell", who: forAdmins, summary: "Take back a drain",

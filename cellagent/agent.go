@@ -78,7 +78,7 @@ type Agent struct {
 	counts  Counters
 	applied uint64 // revision that the switch last held entirely
 
-	namelessSince map[string]time.Time // containers whose app has no group id yet
+	waitsSince map[string]time.Time // containers whose flows are there, and that wait for something else
 }
 
 // fault is something that does not work at present.
@@ -114,7 +114,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 		cfg: cfg, log: log.With("cell", cfg.Cell), lifetime: ctx, started: time.Now(),
 		client: api.NewAgentClient(cfg.Controller, tlsConfig), ofctl: ofctl, sw: ofctl,
 		events: make(chan func(), 64), backoff: redialFirst, offlineSince: time.Now(),
-		dirty: map[flows.FragmentKey]bool{}, unknown: map[string]bool{}, faults: map[string]*fault{}, namelessSince: map[string]time.Time{},
+		dirty: map[flows.FragmentKey]bool{}, unknown: map[string]bool{}, faults: map[string]*fault{}, waitsSince: map[string]time.Time{},
 	}
 	defer a.client.Close()
 	defer a.running.Wait()
@@ -126,6 +126,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 		return err
 	}
 	a.remember()
+	a.checkup.due = true
 	a.startNotices()
 	a.spawn(a.dialOVSDB)
 	a.spawn(func(ctx context.Context) {
@@ -173,6 +174,7 @@ func (a *Agent) loop(ctx context.Context) {
 		case <-retry.C:
 		case <-compare.C:
 			a.verify, a.configured, a.told = true, false, subnetFile{}
+			a.checkup.due = true
 		}
 		a.drain()
 		a.advance(ctx)
@@ -198,16 +200,20 @@ func (a *Agent) advance(ctx context.Context) {
 	a.heard(time.Now())
 	ready := a.prepare(ctx)
 	a.tell()
-	if !ready {
-		return // the database is away, and ovs-vswitchd answers nobody, or the bridge is not ours
+	if ready { // else the database is away, and ovs-vswitchd answers nobody, or the bridge is not ours
+		a.follow(ctx)
 	}
+	a.examine()
+}
+
+// follow does what takes the containers that run to be known.
+func (a *Agent) follow(ctx context.Context) {
 	if a.toOpen && a.mtu != 0 {
 		a.open()
 	}
 	a.report()
 	a.fault("ports", a.tidy(ctx)) // while the controller thinks
 	a.ensureHost()
-	a.examine()
 	a.publish()
 	if a.linked {
 		a.install(ctx)
@@ -225,7 +231,7 @@ func (a *Agent) prepare(ctx context.Context) bool {
 		err := a.configure(ctx)
 		a.configured = !a.fault("bridge", err)
 		a.host.due = true
-		a.checkup.configured(err, a.cfg.Reconcile)
+		a.checkup.configured(err)
 	}
 	if !a.observed {
 		a.observed = !a.fault("ovsdb", a.observe())

@@ -15,36 +15,51 @@ import (
 	"github.com/weft-sdn/weft/flows"
 )
 
-// lookTimeout bounds one look at the host: it runs programs.
-const lookTimeout = 15 * time.Second
+// lookTimeout bounds one look at the host: it runs programs. Two of them fit into
+// the time for which `weft doctor` waits.
+const lookTimeout = 12 * time.Second
+
+// startGrace is for how long an agent that starts may find itself without bridge
+// or lease before the host is looked at: most often it has both at once.
+const startGrace = 3 * heartbeat
 
 // checkup is what the agent knows of what is wrong with its host. A look takes
-// longer than a flow may wait, so one goroutine at a time does it.
+// longer than a flow may wait, and holds up a container's start meanwhile, so one
+// goroutine at a time does it.
 type checkup struct {
-	busy  bool // that goroutine is under way
-	due   bool
-	begun time.Time     // the last look
-	wrong []api.Finding // that it found, without what is well
+	busy    bool // that goroutine is under way
+	due     bool
+	asked   []chan<- api.Checkup // who waits for the next look, each with room for it
+	wrong   []api.Finding        // that the last look found, without what is well
+	refusal string               // why nothing was configured at the last attempt, if it was refused
 }
 
-// configured is called with the outcome of each configure. The host is looked at
-// when it is known what is wanted of it: after a full comparison, and no more
-// often while the agent refuses to configure anything.
-func (c *checkup) configured(err error, every time.Duration) {
-	if err == nil || (errors.Is(err, errRefused) && time.Since(c.begun) > every) {
+// configured is called with the outcome of each configure. What it did, or did
+// not do for another reason than before, makes the host another one.
+func (c *checkup) configured(err error) {
+	refusal := ""
+	if errors.Is(err, errRefused) {
+		refusal = err.Error()
+	}
+	if err == nil || refusal != c.refusal {
 		c.due = true
 	}
+	c.refusal = refusal
 }
 
-// examine has the host looked at, if that is due. What the agent itself does
-// there comes first: it must not be found missing.
+// examine has the host looked at, if that is due or somebody asked. What the
+// agent itself does there comes first: it must not be found missing. Neither
+// bridge, lease nor switch need be there: what is missing may be why.
 func (a *Agent) examine() {
 	c := &a.checkup
-	if !c.due || c.busy || a.host.busy {
+	starts := !a.configured && time.Since(a.started) < startGrace
+	due := c.due && !a.host.busy && !starts
+	if c.busy || !due && len(c.asked) == 0 {
 		return
 	}
-	c.busy, c.due, c.begun = true, false, time.Now()
 	cell, from := a.patient()
+	asked := c.asked // who asks from now on gets a look that begins later
+	c.busy, c.due, c.asked = true, false, nil
 	a.spawn(func(ctx context.Context) {
 		bounded, cancel := context.WithTimeout(ctx, lookTimeout)
 		defer cancel()
@@ -52,13 +67,17 @@ func (a *Agent) examine() {
 		a.post(ctx, func() {
 			c.busy = false
 			a.examined(found)
+			all := api.Checkup{Cell: a.cfg.Cell, At: time.Now(), Findings: found}
+			for _, answer := range asked {
+				answer <- all
+			}
 		})
 	})
 }
 
 // examined keeps what is wrong, and logs what of it is new, and what is over.
 func (a *Agent) examined(found []api.Finding) {
-	wrong := slices.DeleteFunc(found, func(f api.Finding) bool { return f.Level == api.LevelOK })
+	wrong := slices.DeleteFunc(slices.Clone(found), func(f api.Finding) bool { return f.Level == api.LevelOK })
 	before := a.checkup.wrong
 	for _, f := range wrong {
 		if slices.Contains(before, f) {
@@ -96,7 +115,7 @@ func (a *Agent) patient() (doctor.Cell, doctor.Sources) {
 func (a *Agent) tunnelled() doctor.Cell {
 	vtep, _ := netip.ParseAddr(a.cfg.UnderlayIP) // checked by Validate
 	return doctor.Cell{
-		Bridge: a.cfg.Bridge, Userspace: a.alone(), UnderlayIP: vtep, Tunnel: tunnelPort, UDPPort: a.lease.wire.VXLANPort,
+		Name: a.cfg.Cell, Bridge: a.cfg.Bridge, Userspace: a.alone(), UnderlayIP: vtep, Tunnel: tunnelPort, UDPPort: a.lease.wire.VXLANPort,
 	}
 }
 
@@ -114,27 +133,17 @@ func (a *Agent) checkTunnelPort() error {
 	return nil
 }
 
-// answerDoctor looks anew.
+// answerDoctor answers with a look that begins now, or when that under way ends:
+// who has just mended something wants to see it. All who wait share one.
 func (a *Agent) answerDoctor(w http.ResponseWriter, r *http.Request) {
-	type patient struct {
-		cell doctor.Cell
-		from doctor.Sources
-	}
-	known := make(chan patient, 1)
-	a.post(r.Context(), func() {
-		cell, from := a.patient()
-		known <- patient{cell, from}
-	})
+	answer := make(chan api.Checkup, 1)
+	a.post(r.Context(), func() { a.checkup.asked = append(a.checkup.asked, answer) })
 	select {
-	case p := <-known:
-		ctx, cancel := context.WithTimeout(r.Context(), lookTimeout)
-		defer cancel()
-		found := doctor.Judge(doctor.Look(ctx, p.cell, p.from))
-		a.post(r.Context(), func() { a.examined(slices.Clone(found)) })
+	case found := <-answer:
 		w.Header().Set("Content-Type", "application/json")
 		out := json.NewEncoder(w)
 		out.SetIndent("", "  ")
-		_ = out.Encode(api.Checkup{Cell: a.cfg.Cell, At: time.Now(), Findings: found}) // the reader went away: nobody to tell
+		_ = out.Encode(found) // the reader went away: nobody to tell
 	case <-r.Context().Done():
 	case <-a.lifetime.Done():
 	}

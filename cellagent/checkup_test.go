@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/weft-sdn/weft/api"
+	"github.com/weft-sdn/weft/cellagent"
 	"github.com/weft-sdn/weft/testbed/dummyovs"
 )
 
@@ -122,7 +123,7 @@ func TestOtherBridgesVXLANIsRefusedAndNamed(t *testing.T) {
 	b.ovs.AddBridge("br-other")
 	b.ovs.vsctl("add-port", "br-other", "vx9", "--", "set", "interface", "vx9", "type=vxlan", "options:remote_ip=192.0.2.9", "options:dst_port=4788")
 	b.startAgent()
-	b.refusesTunnel("port vx9 of bridge br-other, a VXLAN without group policy", "ovs-vsctl del-port br-other vx9")
+	b.refusesTunnel("port vx9 of bridge br-other (a VXLAN without group policy)", "ovs-vsctl del-port br-other vx9")
 	b.ovs.vsctl("del-port", "vx9")
 	b.makesTunnel()
 }
@@ -202,5 +203,34 @@ func TestDoctorWithoutSwitch(t *testing.T) {
 	})
 	if some := found(b.doctor().Findings, "datapath", "ovsdb-server does not answer"); len(some) != 1 || some[0].Level != api.LevelError {
 		t.Errorf("%+v", b.doctor())
+	}
+}
+
+// TestFreshHostIsLookedAt: an agent that cannot even make its bridge says by
+// itself what is wrong, in its log and its status.
+func TestFreshHostIsLookedAt(t *testing.T) {
+	for name, c := range map[string]struct {
+		harm        func(*bed)
+		check, text string
+	}{
+		"no underlay": {func(b *bed) { b.cfg.UnderlayIP = "203.0.113.7" }, "underlay-mtu", "no interface of this host carries underlay_ip 203.0.113.7"},
+		"no lease":    {func(b *bed) { b.controller.down() }, "tunnel-port", "the controller has leased the cell nothing yet"},
+		"foreign bridge": {func(b *bed) {
+			b.cfg.Datapath = cellagent.DatapathAlone // for the others the kernel's is asked for first
+			b.ovs.vsctl("add-br", b.cfg.Bridge)
+		}, "datapath", `bridge br-weft belongs to ""`},
+		"no Open vSwitch": {func(b *bed) { b.ovs.KillVswitchd(); b.ovs.KillServer() }, "datapath", "ovsdb-server does not answer"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBed(t)
+			c.harm(b)
+			b.startAgent()
+			eventually(t, "it answers", func() bool { _, err := cellagent.FetchStatus(t.Context(), b.cfg.Socket); return err == nil })
+			eventually(t, "the status has the finding", func() bool { return len(found(b.status().Findings, c.check, c.text)) == 1 })
+			if !strings.Contains(b.log.String(), `msg="host: `) {
+				t.Error("the log does not say it")
+			}
+		})
 	}
 }

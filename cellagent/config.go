@@ -13,6 +13,7 @@ import (
 
 	"github.com/weft-sdn/weft/debug"
 	"github.com/weft-sdn/weft/flows"
+	"github.com/weft-sdn/weft/ovsdb"
 	"github.com/weft-sdn/weft/settings"
 )
 
@@ -79,7 +80,7 @@ type AnswerLimits struct {
 
 // DatapathAlone is the datapath of a cell without tunnel: OVS's userspace
 // datapath cannot carry the group id in VXLAN.
-const DatapathAlone = "netdev"
+const DatapathAlone = ovsdb.DatapathUserspace
 
 // DefaultConfig is the configuration of a cell whose file names only what has
 // no default: cell, underlay_ip, controller and tls.

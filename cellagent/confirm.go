@@ -40,7 +40,7 @@ func (a *Agent) confirm(ctx context.Context) error {
 			faults = append(faults, ignoreGone(a.say(ctx, p.Name, why)))
 		}
 	}
-	maps.DeleteFunc(a.namelessSince, func(container string, _ time.Time) bool { return a.seen.endpoints[container].Name == "" })
+	maps.DeleteFunc(a.waitsSince, func(container string, _ time.Time) bool { return a.seen.endpoints[container].Name == "" })
 	for _, p := range a.ports {
 		if why := a.seen.rejected[p.Name]; why != (reason{}) {
 			fail(p, why)
@@ -50,13 +50,10 @@ func (a *Agent) confirm(ctx context.Context) error {
 			continue
 		}
 		if f, holds := a.held[flows.EndpointKey(p.Container)]; holds && a.admits(f) && a.want.fragments[f.Key].Hash == f.Hash {
-			if why := a.unmappable(p); why != (reason{}) && !p.Ready {
+			why, waits := a.awaits(p, f)
+			if why != (reason{}) {
 				fail(p, why)
-			} else if why, waits := a.nameless(p, f); waits {
-				if why != (reason{}) {
-					fail(p, why)
-				}
-			} else if (!p.Ready || p.Error != "") && p.OFPort != 0 && a.mapped(p) && !a.haunted(p) {
+			} else if (!p.Ready || p.Error != "") && !waits && p.OFPort != 0 && a.mapped(p) {
 				faults = append(faults, ignoreGone(a.db.MarkReady(ctx, p.Name)))
 			}
 			continue
@@ -76,6 +73,37 @@ func (a *Agent) say(ctx context.Context, port string, why reason) error {
 	return a.db.MarkFailed(ctx, port, why.text)
 }
 
+// awaits reports whether a container whose flows are in the switch has to wait
+// for something else, and why, if that will not come or takes long.
+func (a *Agent) awaits(p ovsdb.Port, f flows.Fragment) (why reason, waits bool) {
+	if p.Ready {
+		delete(a.waitsSince, p.Container)
+		return reason{}, false
+	}
+	if why := a.unmappable(p); why != (reason{}) {
+		return why, true
+	}
+	text := ""
+	switch {
+	case p.App != "" && groupOf(f) == 0: // all that it sends is nobody's and denied; the id follows its app's first endpoint
+		text = fmt.Sprintf("the controller has given app %q no group id yet: `weft groups` shows how many are left, its log why", p.App)
+	case a.haunted(p):
+		text = fmt.Sprintf("the host still leads connections of the last container with address %v to it: %s", p.IP, a.why("conntrack", "host network"))
+	default:
+		delete(a.waitsSince, p.Container)
+		return reason{}, false
+	}
+	since, known := a.waitsSince[p.Container]
+	if !known {
+		since = time.Now()
+		a.waitsSince[p.Container] = since
+	}
+	if time.Since(since) < offlineGrace {
+		return reason{}, true
+	}
+	return passing(text), true
+}
+
 // haunted reports whether the host still knows the last container with the
 // address: a port of the host leads to it, or the tracker remembers its
 // connections. Whoever is told that either is gone looks again.
@@ -84,25 +112,6 @@ func (a *Agent) haunted(p ovsdb.Port) bool {
 	return a.notices.tracker.clearing(p.IP) || slices.ContainsFunc(a.host.mappings, func(m hostnet.Mapping) bool {
 		return m.Container.Addr() == p.IP && !slices.Contains(own, m)
 	})
-}
-
-// nameless reports whether a container has to wait for its app's group id,
-// which follows its first endpoint: without, all that it sends is nobody's and
-// denied. After a while it says so.
-func (a *Agent) nameless(p ovsdb.Port, f flows.Fragment) (why reason, waits bool) {
-	if p.Ready || p.App == "" || groupOf(f) != 0 {
-		delete(a.namelessSince, p.Container)
-		return reason{}, false
-	}
-	since, known := a.namelessSince[p.Container]
-	if !known {
-		since = time.Now()
-		a.namelessSince[p.Container] = since
-	}
-	if time.Since(since) < offlineGrace {
-		return reason{}, true
-	}
-	return passing(fmt.Sprintf("the controller has given app %q no group id yet: `weft groups` shows how many are left, its log why", p.App)), true
 }
 
 // hopeless says why an endpoint that the switch does not hold will not be held

@@ -3,15 +3,16 @@
 // The loop, run by one goroutine that owns everything the agent knows (agent.go):
 //
 //	lease      ask the controller for the cell's overlay subnet          lease.go
-//	configure  bridge, tunnel port, table names, subnet file             configure.go
-//	observe    container ports in OVSDB -> endpoints                     ports.go, endpoints.go
+//	configure  bridge, tunnel port, table names                          configure.go
+//	tell       weft-cni whether, and with what, it may start containers  admission.go, subnetfile.go
+//	observe    container ports in OVSDB -> endpoints                     ports.go, endpoints.go, numbers.go
 //	host       rules, devices and route of the host, beside the loop     host.go, hostnet/
 //	examine    what of the host will make the overlay fail               checkup.go, doctor/
 //	hello      report all endpoints, open the stream                     uplink.go, outbox.go
 //	want       snapshot, then deltas, each checked against its hash      desired.go
 //	install    want minus what may not run here -> one atomic bundle     reconcile.go, switch.go, openflow/
 //	remember   the applied table, on disk, for the next OVS restart      lastgood.go
-//	confirm    acknowledge to the controller, mark containers' ports ready
+//	confirm    acknowledge to the controller, mark ports ready, or why not  outbox.go, confirm.go
 //	repeat     on a message, an OVSDB change, a lost OpenFlow connection    link.go
 //
 // The agent fails static. Nothing is deleted from the bridge before a complete

@@ -12,19 +12,6 @@ import (
 	"github.com/weft-sdn/weft/ovsdb"
 )
 
-const (
-	// lastReserved is the highest OpenFlow port that is spoken for: the tunnel's
-	// and weftdeny's come before those of containers.
-	lastReserved = int(flows.DenyOFPort)
-	// maxOFPort is the highest number of an ordinary port (OpenFlow 1.4 section
-	// 7.2.1 as OVS limits it to 16 bits).
-	maxOFPort = 0xfeff
-	// firstMoved is the lowest number that the agent itself gives. ovs-vswitchd
-	// counts upwards from 1, and may give any lower one to a port that is being
-	// added while the agent asks for it.
-	firstMoved = 0x8000
-)
-
 // observation is what the switch's database says of the cell's containers.
 type observation struct {
 	endpoints map[string]ovsdb.Port // by container id: those that can have flows
@@ -34,43 +21,60 @@ type observation struct {
 	spare     int                   // the first OpenFlow port number that the agent can give to one
 }
 
-// observe sorts the ports that carry our owner key, which come by name. It is
-// pure. While new containers are barred only those that are ready are let in. Of
-// two ports that claim one container, address or port of the host, the one that
-// is already ready keeps it, so that nobody takes over an identity in use. In no
-// list is a port that has and asks for no OpenFlow number, or for one that
-// another has: ovs-vswitchd is about to say which it gets.
-func observe(ports []ovsdb.Port, lease netip.Prefix, boot, barred string) observation {
+// source is what an observation is made of.
+type source struct {
+	ports  []ovsdb.Port // that carry our owner key, by name, of a list that nobody writes
+	others []int        // OpenFlow ports that the bridge's other interfaces have
+	lease  netip.Prefix
+	boot   string // the kernel's boot id
+	barred string // why new containers are, or ""
+}
+
+// same reports whether the observation of both is the same, without comparing
+// each port: while nothing has changed, the list is the very same one.
+func (s source) same(other source) bool {
+	return len(s.ports) == len(other.ports) && (len(s.ports) == 0 || &s.ports[0] == &other.ports[0]) &&
+		slices.Equal(s.others, other.others) && s.lease == other.lease && s.boot == other.boot && s.barred == other.barred
+}
+
+// observe sorts the ports. It is pure. While new containers are barred only those
+// that are ready are let in. Of two ports that claim one container, address or
+// port of the host, the one that is already ready keeps it, so that nobody takes
+// over an identity in use. In no list is a port that has and asks for no OpenFlow
+// number, or for one that another has: ovs-vswitchd is about to say which it gets.
+func observe(from source) observation {
 	seen := observation{endpoints: map[string]ovsdb.Port{}, rejected: map[string]reason{}, spare: firstMoved}
-	ports = readyFirst(ports)
-	onNumber := make(map[int]string, len(ports)) // the first of them
-	for _, p := range slices.Backward(ports) {
-		onNumber[numberOf(p)] = p.Name
+	from.ports = readyFirst(from.ports)
+	holder := from.holders()
+	for _, n := range from.others {
+		if n <= maxOFPort { // else the bridge's own
+			seen.spare = max(seen.spare, n+1)
+		}
 	}
 	rules := egressTexts{}
 	taken := claims{addresses: map[netip.Addr]string{}, hostPorts: map[hostPort]string{}}
-	for _, p := range ports {
-		if p.BootID != "" && p.BootID != boot {
+	for _, p := range from.ports {
+		if p.BootID != "" && p.BootID != from.boot {
 			seen.stale = append(seen.stale, p.Name)
 			continue
 		}
 		seen.spare = max(seen.spare, p.OFPort+1, p.OFPortRequest+1)
 		if 0 < p.OFPort && p.OFPort <= lastReserved {
-			if p.OFPortRequest <= lastReserved || onNumber[p.OFPortRequest] != "" { // else ovs-vswitchd is about to move it
+			if _, held := holder[p.OFPortRequest]; held || p.OFPortRequest <= lastReserved { // else ovs-vswitchd is about to move it
 				p.OFPortRequest = 0
 				seen.displaced = append(seen.displaced, p)
 			}
 			continue
 		}
-		if why := unfit(p, lease, rules); why != (reason{}) {
+		if why := unfit(p, from.lease, rules); why != (reason{}) {
 			seen.rejected[p.Name] = why
 			continue
 		}
-		if barred != "" && !p.Ready {
-			seen.rejected[p.Name] = passing("the cell takes no containers: " + barred)
+		if from.barred != "" && !p.Ready {
+			seen.rejected[p.Name] = passing("the cell takes no containers: " + from.barred)
 			continue
 		}
-		if p.OFPort = numberOf(p); p.OFPort == 0 || onNumber[p.OFPort] != p.Name {
+		if p.OFPort = numberOf(p); p.OFPort == 0 || holder[p.OFPort] != p.Name {
 			continue
 		}
 		if other, there := seen.endpoints[p.Container]; there {
@@ -97,15 +101,6 @@ func readyFirst(ports []ovsdb.Port) []ovsdb.Port {
 		}
 	}
 	return sorted
-}
-
-// numberOf is the OpenFlow port that p has or will have. Flows may be there
-// before ovs-vswitchd has made it.
-func numberOf(p ovsdb.Port) int {
-	if p.OFPort == 0 && p.OFPortRequest > lastReserved && p.OFPortRequest <= maxOFPort {
-		return p.OFPortRequest
-	}
-	return p.OFPort
 }
 
 // claims are what one container has to itself, with its id.

@@ -20,10 +20,10 @@ const hostTimeout = 30 * time.Second
 
 // hostSide is what the agent knows of the host's own side of the cell. The
 // programs that change it take longer than a flow may wait, so one goroutine at
-// a time runs them, and they alone use net. The rest is of the agent's.
+// a time runs them. All but net is of the agent's own goroutine.
 type hostSide struct {
-	net  hostnet.Host
-	busy bool // that goroutine is under way
+	net  hostnet.Host // of that goroutine's, and of whoever looks whether all is in step
+	busy bool         // that goroutine is under way
 
 	on       bool              // rules, devices and route were made
 	off      string            // why not, for people; "" while that is not known
@@ -88,7 +88,11 @@ func (a *Agent) hostDone(pass hostPass) {
 	if h.failed = a.fault("host network", pass.err); h.failed {
 		return
 	}
-	a.notices.tracker.remap(pass.want.Mappings, len(pass.changed) > 0)
+	if len(pass.changed) > 0 {
+		a.notices.tracker.reload(pass.want.Mappings)
+	} else {
+		a.notices.tracker.remap(pass.want.Mappings)
+	}
 	h.on, h.off, h.mappings = true, "", pass.want.Mappings
 	if pass.all {
 		h.checked = time.Now()

@@ -60,15 +60,20 @@ func (m mappedPorts) stray(e conntrack.Entry, lease netip.Prefix, host map[netip
 	return mapped && host[e.Destination]
 }
 
-// remap tells the tracker what the host's rules map from now on; all says that
-// they may have been others meanwhile, or that nobody knows of the time before.
-// What is mapped as it was keeps its connections.
-func (t *tracker) remap(mappings []hostnet.Mapping, all bool) {
+// remap tells the tracker what the host's rules map from now on. What is mapped as
+// it was keeps its connections.
+func (t *tracker) remap(mappings []hostnet.Mapping) { t.maps(mappings, chores{}) }
+
+// reload does the same when the rules may have been others meanwhile, or nobody
+// knows of the time before.
+func (t *tracker) reload(mappings []hostnet.Mapping) { t.maps(mappings, chores{host: true}) }
+
+// maps has done, beside c, what follows from the difference.
+func (t *tracker) maps(mappings []hostnet.Mapping, c chores) {
 	if t == nil {
 		return
 	}
 	now := mappedPortsOf(mappings)
-	c := chores{host: all}
 	if old := t.mapped.Swap(&now); old != nil {
 		c.ports = old.differing(now)
 	} else {

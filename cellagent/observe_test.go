@@ -36,7 +36,7 @@ func fullCell(t testing.TB) []ovsdb.Port {
 func BenchmarkObserve(b *testing.B) {
 	ports, lease := fullCell(b), netip.MustParsePrefix("10.255.1.0/24")
 	for b.Loop() {
-		if seen := observe(ports, lease, "now", ""); len(seen.endpoints) != len(ports) {
+		if seen := observe(source{ports: ports, lease: lease, boot: "now"}); len(seen.endpoints) != len(ports) {
 			b.Fatal(seen.rejected)
 		}
 	}
@@ -48,7 +48,7 @@ func TestOneUnfitTextRejectsAllWhoHaveIt(t *testing.T) {
 	for i := range 3 {
 		ports[i].Egress = "nonsense"
 	}
-	seen := observe(ports, netip.MustParsePrefix("10.255.1.0/24"), "now", "")
+	seen := observe(source{ports: ports, lease: netip.MustParsePrefix("10.255.1.0/24"), boot: "now"})
 	if len(seen.rejected) != 3 || len(seen.endpoints) != len(ports)-3 || !strings.Contains(seen.rejected["c2"].text, ovsdb.KeyEgress) {
 		t.Errorf("rejected %v", seen.rejected)
 	}

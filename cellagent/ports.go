@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"slices"
 	"time"
 
@@ -14,15 +13,6 @@ import (
 
 // databaseTimeout bounds what the agent writes to OVSDB in one pass.
 const databaseTimeout = 5 * time.Second
-
-// source is what an observation was made of: of two that are equal the
-// observations are.
-type source struct {
-	n      int
-	first  *ovsdb.Port // of n, of a list that nobody writes
-	lease  netip.Prefix
-	barred string
-}
 
 // observe reads the container ports and finds the fragments that what it saw
 // concerns. It fails unless the bridge is there and ours: a bridge of our name
@@ -38,15 +28,16 @@ func (a *Agent) observe() error {
 	if err != nil {
 		return err
 	}
-	now := source{n: len(ports), lease: a.lease.subnet, barred: a.barred()}
-	if now.n > 0 {
-		now.first = &ports[0]
+	others, err := a.db.OtherOFPorts(a.cfg.Bridge)
+	if err != nil {
+		return err
 	}
-	if now == a.seenOf {
+	now := source{ports: ports, others: others, lease: a.lease.subnet, boot: a.cfg.BootID, barred: a.barred()}
+	if now.same(a.seenOf) {
 		return nil // one transaction comes as many changes
 	}
 	a.ports, a.seenOf = ports, now
-	a.seen = observe(ports, a.lease.subnet, a.cfg.BootID, now.barred)
+	a.seen = observe(now)
 	for key, f := range a.held {
 		if !a.admits(f) {
 			a.dirty[key] = true

@@ -2,6 +2,7 @@ package cellagent
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -266,7 +267,7 @@ func TestObserveSortsPorts(t *testing.T) {
 		"broken rules":   {with(func(p *ovsdb.Port) { p.Egress = "tcp anywhere" }), `external_ids:weft-egress: egress rule "tcp anywhere": address "anywhere"`},
 		"broken ports":   {with(func(p *ovsdb.Port) { p.Unread = `external_ids:weft-ports: mapping "x"` }), `weft-ports: mapping "x"`},
 	} {
-		seen := observe([]ovsdb.Port{c.port}, netip.MustParsePrefix("10.255.1.0/24"), "now", "")
+		seen := observe(source{ports: []ovsdb.Port{c.port}, lease: netip.MustParsePrefix("10.255.1.0/24"), boot: "now"})
 		_, accepted := seen.endpoints["one"]
 		if passes := seen.rejected["c1"].passes; passes != (name == "foreign subnet") { // the next try gets another address
 			t.Errorf("%s: passes: %v", name, passes)
@@ -277,7 +278,7 @@ func TestObserveSortsPorts(t *testing.T) {
 	}
 	second := with(func(p *ovsdb.Port) { p.Name, p.Container, p.OFPort = "c0", "two", 6 })
 	holder := with(func(p *ovsdb.Port) { p.Ready = true })
-	seen := observe([]ovsdb.Port{second, holder}, netip.MustParsePrefix("10.255.1.0/24"), "now", "")
+	seen := observe(source{ports: []ovsdb.Port{second, holder}, lease: netip.MustParsePrefix("10.255.1.0/24"), boot: "now"})
 	if _, keeps := seen.endpoints["one"]; !keeps || seen.rejected["c0"].text == "" {
 		t.Errorf("the ready holder of an address lost it: %+v", seen)
 	}
@@ -325,7 +326,7 @@ func TestReservedPortsAreLeft(t *testing.T) {
 	on := func(name string, ofport, request int) ovsdb.Port {
 		return ovsdb.Port{Name: name, Container: name, IP: ip, MAC: flows.MACOf(ip).String(), OFPort: ofport, OFPortRequest: request}
 	}
-	seen := observe([]ovsdb.Port{on("c1", 1, 0), on("c2", 2, 2)}, netip.MustParsePrefix("10.255.1.0/24"), "now", "")
+	seen := observe(source{ports: []ovsdb.Port{on("c1", 1, 0), on("c2", 2, 2)}, lease: netip.MustParsePrefix("10.255.1.0/24"), boot: "now"})
 	if len(seen.displaced) != 2 || seen.spare != firstMoved || len(seen.endpoints)+len(seen.rejected) != 0 {
 		t.Errorf("on 1 and 2: %+v", seen)
 	}
@@ -334,11 +335,11 @@ func TestReservedPortsAreLeft(t *testing.T) {
 			t.Errorf("%s passes for asked: %+v", p.Name, p)
 		}
 	}
-	seen = observe([]ovsdb.Port{on("c2", 2, firstMoved+3), on("c7", 7, 7)}, netip.MustParsePrefix("10.255.1.0/24"), "now", "")
+	seen = observe(source{ports: []ovsdb.Port{on("c2", 2, firstMoved+3), on("c7", 7, 7)}, lease: netip.MustParsePrefix("10.255.1.0/24"), boot: "now"})
 	if len(seen.displaced) != 0 || seen.spare != firstMoved+4 || len(seen.endpoints) != 1 {
 		t.Errorf("on 2 and asked to go: %+v", seen)
 	}
-	seen = observe([]ovsdb.Port{on("c2", 2, 3), on("c3", 3, 0)}, netip.MustParsePrefix("10.255.1.0/24"), "now", "")
+	seen = observe(source{ports: []ovsdb.Port{on("c2", 2, 3), on("c3", 3, 0)}, lease: netip.MustParsePrefix("10.255.1.0/24"), boot: "now"})
 	if len(seen.displaced) != 1 || seen.spare != firstMoved {
 		t.Errorf("on 2 and asked to go to 3, where another is: %+v", seen)
 	}
@@ -352,9 +353,44 @@ func TestNumberHasOneHolder(t *testing.T) {
 		name := fmt.Sprint("c", last)
 		return ovsdb.Port{Name: name, Container: name, IP: ip, MAC: flows.MACOf(ip).String(), OFPort: 7, Ready: ready}
 	}
-	seen := observe([]ovsdb.Port{port(2, false), port(3, true), port(4, false)}, netip.MustParsePrefix("10.255.1.0/24"), "now", "")
+	seen := observe(source{ports: []ovsdb.Port{port(2, false), port(3, true), port(4, false)}, lease: netip.MustParsePrefix("10.255.1.0/24"), boot: "now"})
 	if _, holds := seen.endpoints["c3"]; !holds || len(seen.endpoints)+len(seen.rejected)+len(seen.displaced) != 1 {
 		t.Errorf("three on one number: %+v", seen)
+	}
+}
+
+// TestWhoHasANumberKeepsIt: ovs-vswitchd gives a port another number than the one
+// that it asks for when somebody has that. Until it has said so, the one who asks
+// must not get the flows of that number, which are the identity of what comes in
+// by it.
+func TestWhoHasANumberKeepsIt(t *testing.T) {
+	port := func(last byte, has, asks int) ovsdb.Port {
+		ip, name := netip.AddrFrom4([4]byte{10, 255, 1, last}), fmt.Sprint("c", last)
+		return ovsdb.Port{Name: name, Container: name, IP: ip, MAC: flows.MACOf(ip).String(), OFPort: has, OFPortRequest: asks}
+	}
+	for name, c := range map[string]struct {
+		ports  []ovsdb.Port
+		others []int
+		want   map[string]int
+	}{
+		"another container has it": {[]ovsdb.Port{port(2, 0, 107), port(3, 107, 0)}, nil, map[string]int{"c3": 107}},
+		"a foreign port has it":    {[]ovsdb.Port{port(2, 0, 107)}, []int{1, 2, 107, 0xfffe}, map[string]int{}},
+		"one that is ready asks":   {[]ovsdb.Port{{Name: "c2", Container: "c2", IP: port(2, 0, 0).IP, MAC: port(2, 0, 0).MAC, OFPortRequest: 107, Ready: true}, port(3, 107, 107)}, nil, map[string]int{"c3": 107}},
+		"two ask":                  {[]ovsdb.Port{port(2, 0, 107), port(3, 0, 107)}, nil, map[string]int{"c2": 107}},
+		"nobody has it":            {[]ovsdb.Port{port(2, 0, 107), port(3, 108, 108)}, []int{1, 2}, map[string]int{"c2": 107, "c3": 108}},
+	} {
+		seen := observe(source{ports: c.ports, others: c.others, lease: netip.MustParsePrefix("10.255.1.0/24")})
+		got := map[string]int{}
+		for container, p := range seen.endpoints {
+			got[container] = p.OFPort
+		}
+		if !maps.Equal(got, c.want) || len(seen.rejected)+len(seen.displaced) != 0 {
+			t.Errorf("%s: endpoints on %v, want %v; %+v", name, got, c.want, seen)
+		}
+	}
+	seen := observe(source{ports: []ovsdb.Port{port(2, 2, 0)}, others: []int{firstMoved}, lease: netip.MustParsePrefix("10.255.1.0/24")})
+	if seen.spare != firstMoved+1 || len(seen.displaced) != 1 {
+		t.Errorf("a port would be moved to a number that a foreign one has: %+v", seen)
 	}
 }
 
@@ -371,8 +407,7 @@ func TestHostPortHasOneHolder(t *testing.T) {
 	}
 	holder := port("c9", 9, "61000:8080/tcp,61001:2222/tcp")
 	holder.Ready = true
-	seen := observe([]ovsdb.Port{port("c3", 3, "61005:1/tcp,61001:9/tcp"), port("c4", 4, "61001:53/udp"), port("c5", 5, "61005:1/tcp"), holder},
-		netip.MustParsePrefix("10.255.1.0/24"), "now", "")
+	seen := observe(source{ports: []ovsdb.Port{port("c3", 3, "61005:1/tcp,61001:9/tcp"), port("c4", 4, "61001:53/udp"), port("c5", 5, "61005:1/tcp"), holder}, lease: netip.MustParsePrefix("10.255.1.0/24"), boot: "now"})
 	if got := seen.rejected["c3"].text; got != "host port 61001/tcp is already mapped to container of-c9" {
 		t.Errorf("c3 is rejected with %q", got)
 	}

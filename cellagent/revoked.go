@@ -24,8 +24,10 @@ const (
 )
 
 // tracker deletes what the connection tracker remembers of containers, policies
-// and port mappings that are gone. It has a goroutine of its own: nothing waits for it,
-// and what fails is tried again. A nil *tracker does nothing.
+// and port mappings that are gone. It has a goroutine of its own, and what fails is
+// tried again, once a second or with what comes first. Only the next container with
+// an address that is to be cleared waits for it: it would get what was meant for the
+// last one. A nil *tracker does nothing.
 type tracker struct {
 	seen    func() *view
 	overlay func() bool // the kernel tracks the connections of the overlay
@@ -35,8 +37,8 @@ type tracker struct {
 	mapped atomic.Pointer[mappedPorts] // nil before the host's rules were made
 
 	mu    sync.Mutex
-	todo  chores
-	doing chores // taken, and not done for the first time
+	todo  chores // what failed, too
+	doing chores // taken, and not done yet
 
 	deleted, failures atomic.Uint64
 }
@@ -105,6 +107,7 @@ func (t *tracker) add(c chores) {
 	}
 }
 
+// take begins whatever is to be done.
 func (t *tracker) take() chores {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -113,7 +116,7 @@ func (t *tracker) take() chores {
 }
 
 // clearing reports whether the kernel may still remember connections of the last
-// container with the address. It does not wait for what has failed.
+// container with the address.
 func (t *tracker) clearing(addr netip.Addr) bool {
 	if t == nil {
 		return false
@@ -123,9 +126,13 @@ func (t *tracker) clearing(addr netip.Addr) bool {
 	return t.todo.addresses[addr] || t.doing.addresses[addr]
 }
 
-// tried notes that whatever was taken has been tried once, and tells.
+// tried notes that whatever was taken has been done, or is to be done again, and
+// tells.
 func (t *tracker) tried(err error) {
 	t.mu.Lock()
+	if err != nil {
+		t.todo = t.todo.with(t.doing)
+	}
 	t.doing = chores{}
 	t.mu.Unlock()
 	t.fault(err)
@@ -134,7 +141,7 @@ func (t *tracker) tried(err error) {
 // run does chores until ctx ends: at once, again after a failure, and once more
 // after a success.
 func (t *tracker) run(ctx context.Context) {
-	var failed, fresh, ripe chores
+	var fresh, ripe chores
 	tick := time.NewTicker(trackerAgain)
 	defer tick.Stop()
 	for {
@@ -145,8 +152,8 @@ func (t *tracker) run(ctx context.Context) {
 		case <-t.wake:
 			first = t.take()
 		case <-tick.C:
-			first, second = failed.spared(t.seen()), ripe.settled(t.seen())
-			failed, fresh, ripe = chores{}, chores{}, fresh
+			first, second = t.take(), ripe.settled(t.seen())
+			fresh, ripe = chores{}, fresh
 		}
 		work := first.with(second)
 		if work.none() {
@@ -156,7 +163,7 @@ func (t *tracker) run(ctx context.Context) {
 		t.deleted.Add(uint64(n))
 		if t.tried(err); err != nil {
 			t.failures.Add(1)
-			failed = failed.with(work)
+			ripe = ripe.with(second)
 			continue
 		}
 		fresh = fresh.with(first)
@@ -253,16 +260,12 @@ func (c chores) with(other chores) chores {
 	return out
 }
 
-// spared is what may be done later than at once: an address may belong to
-// somebody again, whose entries stay.
-func (c chores) spared(now *view) chores {
+// settled is what is left to do a second time: a sweep has seen everything, and an
+// address may belong to somebody again, who was told that it is free: his entries
+// stay.
+func (c chores) settled(now *view) chores {
+	c.all, c.host = false, false
 	c.addresses = maps.Clone(c.addresses)
 	maps.DeleteFunc(c.addresses, func(a netip.Addr, _ bool) bool { return now.taken(a) })
 	return c
-}
-
-// settled is what is left to do a second time: a sweep has seen everything.
-func (c chores) settled(now *view) chores {
-	c.all, c.host = false, false
-	return c.spared(now)
 }

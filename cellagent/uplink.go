@@ -73,16 +73,18 @@ func (a *Agent) redial() {
 // leased is called with the controller's answer. A lease that cannot be had
 // changes nothing of what runs.
 func (a *Agent) leased(wire api.Lease, err error) {
+	ports, unread := a.containers()
+	if a.fault("ovsdb", unread) {
+		a.redial() // the controller gives a lease, or none: it is asked again when what runs here is known
+		return
+	}
 	var next lease
 	answered := err == nil || api.KindOf(err) == api.ErrConflict
 	if err == nil {
 		next, err = parseLease(wire, a.cfg.Cell)
 	}
 	if err == nil {
-		var ports []ovsdb.Port
-		if ports, err = a.containers(); err == nil {
-			err = a.lease.accept(next, a.lease.running(ports, a.cfg.BootID))
-		}
+		err = a.lease.accept(next, a.lease.running(ports, a.cfg.BootID))
 	}
 	if a.fault("lease", err) {
 		if answered {

@@ -213,12 +213,11 @@ var containerID = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.\-]{0,254}$`)
 // maxAppLength is what the database's column holds, in bytes.
 const maxAppLength = 255
 
-// The OpenFlow ports that a container can have: 0 and those from 0xff00 on are
-// reserved, and the tunnel has flows.TunnelOFPort, the denied
-// packets flows.DenyOFPort.
+// The OpenFlow ports that a container can have: 0 is reserved, and the tunnel has
+// flows.TunnelOFPort, the denied packets flows.DenyOFPort.
 const (
 	minOFPort = uint16(flows.DenyOFPort) + 1
-	maxOFPort = 0xfeff
+	maxOFPort = uint16(flows.MaxOFPort)
 )
 
 // admit checks what an agent reports of one endpoint. An agent speaks for its

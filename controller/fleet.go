@@ -30,7 +30,8 @@ func (c *Controller) describe(cell *api.Cell, now api.Revision) {
 }
 
 // DrainCell has a cell start no more containers and lose its lease when its last
-// one has ended. It returns when that is durable; for a cell that is to be
+// one has ended; a lease that has expired, or does meanwhile, ends with the drain
+// or the expiry, since nobody is there to confirm anything. It returns when that is durable; for a cell that is to be
 // drained already it changes nothing. NotFound if there is no such cell.
 func (c *Controller) DrainCell(ctx context.Context, cell flows.CellID, by string) (api.Revision, error) {
 	return c.writeCell(ctx, cell, DrainCell{Cell: cell, By: by})

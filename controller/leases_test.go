@@ -169,6 +169,51 @@ func TestDrainWaitsForTheAgent(t *testing.T) {
 	b.becomes(1, "drained")
 }
 
+// TestDrainOfAnExpiredCell: nothing is waited for, be the lease expired before the
+// drain or during it; other cells keep hearing from nobody there.
+func TestDrainOfAnExpiredCell(t *testing.T) {
+	b := start(t)
+	b.cellNumber(1).stream.Close()
+	two := b.cellNumber(2, on(2, 1, "app"))
+	two.stream.Close()
+	expire := func(n int) {
+		t.Helper()
+		renewals, err := b.store.Renewals(b.limit())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range renewals {
+			if r.Cell != flows.CellID(fmt.Sprint("cell-", n)) {
+				continue
+			}
+			if _, err := b.store.Write(b.limit(), controller.ExpireLeases{Leases: []controller.Renewal{r}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		b.allow("x", fmt.Sprint("y", n), 80) // the log is read
+	}
+	drain := func(n int) {
+		t.Helper()
+		if _, err := b.DrainCell(b.limit(), flows.CellID(fmt.Sprint("cell-", n)), "ann"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	expire(1)
+	b.becomes(1, "10.1.0.0/16 expired")
+	drain(1)
+	b.becomes(1, "drained")
+	drain(2)
+	b.becomes(2, "10.2.0.0/16 draining")
+	expire(2)
+	b.becomes(2, "drained")
+	if got := b.lease(2, api.LeaseRequest{Subnet: "10.2.0.0/16", Containers: 1}); !strings.HasPrefix(got, "conflict: cell cell-2 was drained at ") {
+		t.Errorf("it is back, and asks for its lease: %s", got)
+	}
+	b.restart(gormstore.Options{})
+	b.becomes(1, "drained")
+	b.becomes(2, "drained")
+}
+
 // keep looks as often as a replica does for d, and returns when that is over.
 func (b *bench) keep(k *controller.LeaseKeeper, d time.Duration) {
 	b.Helper()

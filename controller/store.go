@@ -79,7 +79,8 @@ type Renewal struct {
 	At   time.Time // whole milliseconds, by the clock of who renewed it
 }
 
-// ExpireLeases ends those leases that have not been renewed since.
+// ExpireLeases ends those leases that have not been renewed since. A cell that was
+// to be drained has been.
 type ExpireLeases struct{ Leases []Renewal }
 
 // ConfirmReturns says that the switches of these returning cells hold a table
@@ -91,7 +92,8 @@ type ConfirmReturns struct{ Cells []flows.CellID }
 type ReleaseDrained struct{ Cells []flows.CellID }
 
 // DrainCell says that a cell is to start no more containers, and to lose its
-// lease when the last one has ended. NotFound: there is no such cell.
+// lease when the last one has ended. With a lease that has expired it is drained at
+// once. NotFound: there is no such cell.
 type DrainCell struct {
 	Cell flows.CellID
 	By   string

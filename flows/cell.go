@@ -162,6 +162,10 @@ var (
 // The agent pins it with ofport_request and refuses any other.
 const TunnelOFPort OFPort = 1
 
+// MaxOFPort is the highest number of an ordinary port: OFPP_MAX of OpenFlow 1.0,
+// since OVS has 16 bits for it. Those above are reserved.
+const MaxOFPort OFPort = 0xfeff
+
 // firstOFPort is that of a lease's network address, which nobody has.
 const firstOFPort = 100
 
@@ -172,7 +176,7 @@ const firstOFPort = 100
 func OFPortOf(lease netip.Prefix, ip netip.Addr) OFPort {
 	first, own := lease.Masked().Addr().As4(), ip.As4()
 	place := binary.BigEndian.Uint32(own[:]) - binary.BigEndian.Uint32(first[:])
-	if place > uint32(maxOFPort)-firstOFPort {
+	if place > uint32(MaxOFPort)-firstOFPort {
 		return 0
 	}
 	return OFPort(firstOFPort + place)

@@ -6,9 +6,6 @@ import (
 	"net/netip"
 )
 
-// maxOFPort is OFPP_MAX of OpenFlow 1.0, the largest number OVS gives a port.
-const maxOFPort = 0xfeff
-
 // Validate reports every value that Compile cannot compile, or that would make
 // two objects share a flow. Compile panics on addresses that are not IPv4;
 // whoever takes a state from outside asks first.
@@ -65,8 +62,8 @@ func (c CellState) validateLocal(fault func(string, ...any)) {
 			fault("endpoint %q: container ids must be there and differ", ep.Container)
 		case !ep.IP.Is4() || !c.Lease.Contains(ep.IP) || ips[ep.IP]:
 			fault("endpoint %s: ip %v: must be in the lease %v and no other endpoint's", ep.Container, ep.IP, c.Lease)
-		case ep.OFPort == 0 || ep.OFPort > maxOFPort || ports[ep.OFPort]:
-			fault("endpoint %s: ofport %d: must be 3 to %d and no other endpoint's", ep.Container, ep.OFPort, maxOFPort)
+		case ep.OFPort == 0 || ep.OFPort > MaxOFPort || ports[ep.OFPort]:
+			fault("endpoint %s: ofport %d: must be 3 to %d and no other endpoint's", ep.Container, ep.OFPort, MaxOFPort)
 		}
 		if canonical, err := ParseEgressRules(string(ep.Egress)); err != nil || canonical != ep.Egress {
 			fault("endpoint %s: egress rules %q: must be as NewEgressRules writes them: %v", ep.Container, ep.Egress, err)

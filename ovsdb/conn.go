@@ -117,7 +117,8 @@ func (e *refusedError) Error() string {
 	return fmt.Sprintf("ovsdb-server refused: %s: %s", e.kind, e.details)
 }
 
-// is reports whether an error is the server's refusal, of one of the kinds of RFC 7047.
+// refusedAs reports whether an error is the server's refusal, of one of the kinds
+// of RFC 7047.
 func refusedAs(err error, kind string) bool {
 	var refused *refusedError
 	return errors.As(err, &refused) && refused.kind == kind

@@ -112,12 +112,16 @@ func BootID() (string, error) {
 	return strings.TrimSpace(string(id)), err
 }
 
+// DatapathUserspace is the datapath_type of OVS's own datapath, which handles
+// packets in ovs-vswitchd. Its VXLAN carries no group id.
+const DatapathUserspace = "netdev"
+
 // Status is what the database tells about the switch.
 type Status struct {
 	Connected       bool   // to ovsdb-server; if not, nothing below is set
 	Bridge          bool   // the bridge exists
 	Owner           string // the cell that owns it, "" if it is foreign
-	DatapathType    string // "" or "system" for the kernel's, "netdev" for the userspace one
+	DatapathType    string // "" or "system" for the kernel's, or DatapathUserspace
 	DatapathID      string // 16 hex digits, "" until ovs-vswitchd has made the bridge
 	CurCfg, NextCfg int    // ovs-vswitchd has caught up when they are equal
 

@@ -33,9 +33,6 @@ func lookSwitch(_ context.Context, from Sources, f *Facts) error {
 	return nil
 }
 
-// userspace is the datapath_type of OVS's own datapath.
-const userspace = "netdev"
-
 func judgeDatapath(f Facts) []api.Finding {
 	s, bridge := f.Switch, f.Cell.Bridge
 	restart := "systemctl restart openvswitch-switch; /var/log/openvswitch/ovs-vswitchd.log says why"
@@ -46,11 +43,14 @@ func judgeDatapath(f Facts) []api.Finding {
 		return []api.Finding{failure(Datapath, "modprobe openvswitch, and have it loaded at boot (/etc/modules-load.d)", "the kernel has no Open vSwitch datapath")}
 	case !s.Bridge:
 		return []api.Finding{failure(Datapath, "weft-agent status tells why the agent has not made it", "there is no bridge %s", bridge)}
+	case s.Owner != f.Cell.Name:
+		return []api.Finding{failure(Datapath, "set another bridge in the agent's file, or hand this one over: ovs-vsctl set bridge "+bridge+" external_ids:"+ovsdb.KeyOwner+"="+f.Cell.Name,
+			"bridge %s belongs to %q, not to this cell, %q", bridge, s.Owner, f.Cell.Name)}
 	case s.DatapathID == "":
 		return []api.Finding{failure(Datapath, restart, "ovs-vswitchd has not made bridge %s", bridge)}
-	case f.Cell.Userspace && s.DatapathType != userspace:
+	case f.Cell.Userspace && s.DatapathType != ovsdb.DatapathUserspace:
 		return []api.Finding{failure(Datapath, "ovs-vsctl del-br "+bridge+" has it made anew, without its containers", "bridge %s is on the kernel's datapath, but the agent's file says datapath: netdev", bridge)}
-	case !f.Cell.Userspace && s.DatapathType == userspace:
+	case !f.Cell.Userspace && s.DatapathType == ovsdb.DatapathUserspace:
 		return []api.Finding{failure(Datapath, "ovs-vsctl del-br "+bridge+" has it made anew, without its containers; or set datapath: netdev in the agent's file for a cell alone",
 			"bridge %s is on the userspace datapath, whose VXLAN carries no group id", bridge)}
 	case f.Cell.Userspace && f.Cell.HostOn: // the bridge's own port is a tap there, which carries no mark (ADR 0013)

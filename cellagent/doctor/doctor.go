@@ -2,15 +2,20 @@ package doctor
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
+	"os/exec"
 
 	"github.com/weft-sdn/weft/api"
+	"github.com/weft-sdn/weft/ovsdb"
 	"github.com/weft-sdn/weft/ovsdb/mirror"
 )
 
 // Cell is what the agent knows of itself.
 type Cell struct {
+	Name       string
 	Bridge     string
 	Userspace  bool         // datapath: netdev: a cell alone, without a tunnel
 	UnderlayIP netip.Addr   // the cell's VTEP
@@ -102,12 +107,31 @@ func Judge(f Facts) []api.Finding {
 	var all []api.Finding
 	for _, c := range checks {
 		if err := f.Failed[c.name]; err != nil {
-			all = append(all, warning(c.name, "weft-agent needs root and the program nft", "could not be looked at: %v", err))
+			all = append(all, warning(c.name, sight(err), "could not be looked at: %v", err))
 			continue
 		}
 		all = append(all, c.judge(f)...)
 	}
 	return all
+}
+
+// sight says what to do about a look that failed: looks read netlink, conntrack,
+// files of /proc and, by the program nft, the host's rules.
+func sight(err error) string {
+	var ended *exec.ExitError
+	switch {
+	case errors.Is(err, exec.ErrNotFound):
+		return "apt-get install nftables"
+	case errors.Is(err, fs.ErrPermission):
+		return "run weft-agent as root, in the host's namespaces"
+	case errors.Is(err, context.DeadlineExceeded):
+		return "the host was too slow to answer: look again with weft doctor"
+	case errors.As(err, &ended):
+		return "run weft-agent as root; nft list ruleset, as root, shows whether the program works"
+	case errors.Is(err, ovsdb.ErrNotConnected):
+		return "systemctl status openvswitch-switch"
+	}
+	return "look again with weft doctor; if it stays so, the kernel lacks what the error names"
 }
 
 func fine(check, format string, args ...any) api.Finding {

@@ -1,11 +1,15 @@
 package doctor
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/netip"
 	"os"
+	"os/exec"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/weft-sdn/weft/api"
@@ -18,7 +22,7 @@ func healthy() Facts {
 	vtep := netip.MustParseAddr("192.0.2.11")
 	return Facts{
 		Cell: Cell{
-			Bridge: "br-weft", UnderlayIP: vtep, Lease: netip.MustParsePrefix("10.255.1.0/24"), Tunnel: "weftvxlan", UDPPort: 4789,
+			Name: "cell-1", Bridge: "br-weft", UnderlayIP: vtep, Lease: netip.MustParsePrefix("10.255.1.0/24"), Tunnel: "weftvxlan", UDPPort: 4789,
 			Peers: []netip.Addr{netip.MustParseAddr("192.0.2.12")}, HostOn: true,
 		},
 		Switch:     Switch{Status: ovsdb.Status{Connected: true, Bridge: true, Owner: "cell-1", DatapathID: "0000eeeea9fe0001"}, Kernel: true},
@@ -37,7 +41,7 @@ func healthy() Facts {
 
 // alone makes it a cell on the userspace datapath.
 func alone(f *Facts) {
-	f.Cell.Userspace, f.Switch.DatapathType, f.Switch.Kernel, f.TunnelPort = true, userspace, false, TunnelPort{}
+	f.Cell.Userspace, f.Switch.DatapathType, f.Switch.Kernel, f.TunnelPort = true, ovsdb.DatapathUserspace, false, TunnelPort{}
 }
 
 // hostOff makes it one whose host's side is off.
@@ -65,8 +69,9 @@ var sentences = []struct {
 	{"no database", func(f *Facts) { f.Switch = Switch{Kernel: true} }, Datapath, api.LevelError, "ovsdb-server does not answer", "systemctl status openvswitch-switch"},
 	{"no module", func(f *Facts) { f.Switch.Kernel = false }, Datapath, api.LevelError, "no Open vSwitch datapath", "modprobe openvswitch"},
 	{"no bridge", func(f *Facts) { f.Switch.Bridge = false }, Datapath, api.LevelError, "there is no bridge br-weft", "weft-agent status"},
+	{"a bridge of somebody else", func(f *Facts) { f.Switch.Owner = "" }, Datapath, api.LevelError, `bridge br-weft belongs to "", not to this cell, "cell-1"`, "ovs-vsctl set bridge br-weft external_ids:weft-owner=cell-1"},
 	{"a bridge that is not made", func(f *Facts) { f.Switch.DatapathID = "" }, Datapath, api.LevelError, "ovs-vswitchd has not made bridge br-weft", "ovs-vswitchd.log"},
-	{"a tunnel without group ids", func(f *Facts) { f.Switch.DatapathType = userspace }, Datapath, api.LevelError, "VXLAN carries no group id", "ovs-vsctl del-br br-weft"},
+	{"a tunnel without group ids", func(f *Facts) { f.Switch.DatapathType = ovsdb.DatapathUserspace }, Datapath, api.LevelError, "VXLAN carries no group id", "ovs-vsctl del-br br-weft"},
 	{"not alone after all", func(f *Facts) { alone(f); f.Switch.DatapathType = "system" }, Datapath, api.LevelError, "the agent's file says datapath: netdev", "ovs-vsctl del-br br-weft"},
 
 	{"all is well", func(*Facts) {}, FlowRestoreWait, api.LevelOK, "is not set", ""},
@@ -78,7 +83,7 @@ var sentences = []struct {
 	{"no lease", func(f *Facts) { f.Cell.UDPPort = 0 }, TunnelUDPPort, api.LevelWarning, "leased the cell nothing yet", "weft-agent status"},
 	{"no database", func(f *Facts) { f.Switch = Switch{} }, TunnelUDPPort, api.LevelWarning, "ovsdb-server does not answer", "systemctl status"},
 	{"another bridge", func(f *Facts) { f.TunnelPort = TunnelPort{Ports: []mirror.VXLAN{plainVXLAN}} }, TunnelUDPPort, api.LevelError,
-		"UDP 4789 belongs to port vx9 of bridge br-other, a VXLAN without group policy", "ovs-vsctl del-port br-other vx9"},
+		"UDP 4789 belongs to port vx9 of bridge br-other (a VXLAN without group policy)", "ovs-vsctl del-port br-other vx9"},
 	{"an interface of the kernel", func(f *Facts) { f.TunnelPort = TunnelPort{Links: []Link{{Name: "flannel.1", Holds: true}}} }, TunnelUDPPort, api.LevelError,
 		"belongs to the kernel's VXLAN interface flannel.1", "ip link del flannel.1"},
 	{"a process", func(f *Facts) {
@@ -90,7 +95,7 @@ var sentences = []struct {
 	{"two of them", func(f *Facts) {
 		f.TunnelPort = TunnelPort{Ports: []mirror.VXLAN{plainVXLAN}, Links: []Link{{Name: "flannel.1", Holds: true}}}
 	}, TunnelUDPPort, api.LevelError,
-		"vx9 of bridge br-other, a VXLAN without group policy and to the kernel's VXLAN interface flannel.1", "ip link del flannel.1; or set another vxlan_port"},
+		"vx9 of bridge br-other (a VXLAN without group policy) and to the kernel's VXLAN interface flannel.1", "ip link del flannel.1; or set another vxlan_port"},
 	{"nobody, and yet", func(f *Facts) { f.TunnelPort = TunnelPort{Error: "no space"} }, TunnelUDPPort, api.LevelError, "ovs-vswitchd says no space", "weft-agent status"},
 	{"nobody yet", func(f *Facts) { f.TunnelPort = TunnelPort{Links: []Link{{Name: "flannel.1"}}} }, TunnelUDPPort, api.LevelError, "UDP 4789 is nobody's", "weft-agent status"},
 	{"another bridge lost", func(f *Facts) { f.TunnelPort.Ports = []mirror.VXLAN{plainVXLAN} }, TunnelUDPPort, api.LevelWarning,
@@ -256,5 +261,26 @@ func TestContainerMTU(t *testing.T) {
 	}
 	if _, err := ContainerMTU(1329); err == nil || !strings.Contains(err.Error(), "at least 1330") {
 		t.Errorf("1329: %v", err)
+	}
+}
+
+// TestFailedLookHasItsOwnRemedy: what is in the way of one is not what is in the
+// way of another.
+func TestFailedLookHasItsOwnRemedy(t *testing.T) {
+	for want, err := range map[string]error{
+		"apt-get install nftables": fmt.Errorf("the program nft is missing: %w", exec.ErrNotFound),
+		"as root, in the host's":   fmt.Errorf("conntrack: %w", syscall.EPERM),
+		"too slow":                 fmt.Errorf("nft: %w", context.DeadlineExceeded),
+		"nft list ruleset":         fmt.Errorf("nft: %w: no such table", &exec.ExitError{}),
+		"openvswitch-switch":       ovsdb.ErrNotConnected,
+		"what the error names":     fmt.Errorf("list the kernel's netlink families: %w", syscall.EPROTONOSUPPORT),
+	} {
+		f := healthy()
+		f.Failed = map[string]error{Notrack: err}
+		findings := Judge(f)
+		i := slices.IndexFunc(findings, func(x api.Finding) bool { return x.Check == Notrack })
+		if got := findings[i]; got.Level != api.LevelWarning || !strings.Contains(got.Remedy, want) || !strings.Contains(got.Text, err.Error()) {
+			t.Errorf("%v: %+v, want the remedy %q", err, got, want)
+		}
 	}
 }

@@ -83,51 +83,60 @@ func lookTunnelPort(_ context.Context, from Sources, f *Facts) (err error) {
 	return err
 }
 
+// rival is somebody who has the UDP port, or wants it.
+type rival struct{ who, remedy string }
+
+// rivals are other interfaces of this database and of the kernel: all, or those
+// that have the port now, not only when they are set up next.
+func (t TunnelPort) rivals(counts func(Link) bool) (all []rival) {
+	for _, x := range t.Ports {
+		all = append(all, rival{
+			fmt.Sprintf("port %s of bridge %s (a VXLAN without group policy)", x.Name, x.Bridge),
+			fmt.Sprintf("ovs-vsctl del-port %s %s, or give it another options:dst_port", x.Bridge, x.Name),
+		})
+	}
+	for _, l := range t.Links {
+		if counts(l) {
+			all = append(all, rival{"the kernel's VXLAN interface " + l.Name, "ip link del " + l.Name})
+		}
+	}
+	return all
+}
+
+// joined are the two texts of several; "" of none.
+func joined(all []rival, and string) (by, remedy string) {
+	who, what := make([]string, len(all)), make([]string, len(all))
+	for i, r := range all {
+		who[i], what[i] = r.who, r.remedy
+	}
+	return strings.Join(who, and), strings.Join(what, "; ")
+}
+
 // Taken says who keeps the cell's tunnel from its UDP port, and what to do; ""
 // if nobody does.
 func (t TunnelPort) Taken() (by, remedy string) {
 	if t.Made {
 		return "", ""
 	}
-	var who, what []string
-	for _, x := range t.Ports {
-		who = append(who, fmt.Sprintf("port %s of bridge %s, a VXLAN without group policy", x.Name, x.Bridge))
-		what = append(what, fmt.Sprintf("ovs-vsctl del-port %s %s, or give it another options:dst_port", x.Bridge, x.Name))
-	}
-	for _, l := range t.Links {
-		if l.Holds {
-			who = append(who, fmt.Sprintf("the kernel's VXLAN interface %s", l.Name))
-			what = append(what, "ip link del "+l.Name)
-		}
-	}
+	all := t.rivals(func(l Link) bool { return l.Holds })
 	for _, s := range t.Sockets {
 		if s.PID == 0 {
-			who = append(who, "a tunnel of the kernel whose interface is in another network namespace")
-			what = append(what, "docker's overlay networks have such: docker network ls")
+			all = append(all, rival{"a tunnel of the kernel whose interface is in another network namespace", "docker's overlay networks have such: docker network ls"})
 			continue
 		}
-		who = append(who, fmt.Sprintf("process %s (pid %d), which listens on %s", s.Process, s.PID, s.Address))
-		what = append(what, "stop "+s.Process)
+		all = append(all, rival{fmt.Sprintf("process %s (pid %d), which listens on %s", s.Process, s.PID, s.Address), "stop " + s.Process})
 	}
-	if len(who) == 0 {
+	if len(all) == 0 {
 		return "", ""
 	}
-	return strings.Join(who, " and to "), strings.Join(what, "; ") + "; or set another vxlan_port in the controller's file, for all cells"
+	by, remedy = joined(all, " and to ")
+	return by, remedy + "; or set another vxlan_port in the controller's file, for all cells"
 }
 
 // wanted says who will want the port, of those that do not keep the tunnel from
 // it now.
 func (t TunnelPort) wanted() (by, remedy string) {
-	var who, what []string
-	for _, x := range t.Ports {
-		who = append(who, fmt.Sprintf("port %s of bridge %s (a VXLAN without group policy)", x.Name, x.Bridge))
-		what = append(what, fmt.Sprintf("ovs-vsctl del-port %s %s, or give it another options:dst_port", x.Bridge, x.Name))
-	}
-	for _, l := range t.Links {
-		who = append(who, fmt.Sprintf("the kernel's VXLAN interface %s", l.Name))
-		what = append(what, "ip link del "+l.Name)
-	}
-	return strings.Join(who, " and "), strings.Join(what, "; ")
+	return joined(t.rivals(func(Link) bool { return true }), " and ")
 }
 
 func judgeTunnelPort(f Facts) []api.Finding {

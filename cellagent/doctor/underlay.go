@@ -19,7 +19,7 @@ import (
 // 8 UDP and 20 IPv4.
 const (
 	tunnelOverhead = 50   // bytes
-	minMTU         = 1280 // bytes; what every IP stack may count on (RFC 8200 section 5)
+	minMTU         = 1280 // bytes; what programs count on without asking (RFC 8200 section 5, QUIC). Less takes somebody's word: weft-cni's key mtu
 	maxMTU         = 65535
 )
 

@@ -27,7 +27,7 @@ func runNft(ctx context.Context, input string, args ...string) (string, error) {
 	err := cmd.Run()
 	switch {
 	case errors.Is(err, exec.ErrNotFound):
-		return "", errors.New("the nft program is missing (apt-get install nftables)")
+		return "", fmt.Errorf("the program nft is missing (apt-get install nftables): %w", exec.ErrNotFound)
 	case err != nil:
 		return "", fmt.Errorf("nft: %w: %s", err, strings.TrimSpace(problem.String()))
 	}

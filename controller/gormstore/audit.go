@@ -95,6 +95,13 @@ func (b body) other() string {
 
 // leaseWords says what a write did to leases and drains.
 func (b body) leaseWords() (words []string) {
+	switch {
+	case b.Drain == nil:
+	case b.Drain.On:
+		words = append(words, fmt.Sprintf("cell %s is to be drained", b.Drain.Cell))
+	default:
+		words = append(words, fmt.Sprintf("cell %s is not to be drained any more", b.Drain.Cell))
+	}
 	for _, ended := range b.Ended {
 		switch {
 		case ended.Why == unrenewed:
@@ -110,13 +117,6 @@ func (b body) leaseWords() (words []string) {
 	}
 	if len(b.Returned) > 0 {
 		words = append(words, "cells back: "+strings.Join(b.Returned, ", "))
-	}
-	switch {
-	case b.Drain == nil:
-	case b.Drain.On:
-		words = append(words, fmt.Sprintf("cell %s is to be drained", b.Drain.Cell))
-	default:
-		words = append(words, fmt.Sprintf("cell %s is not to be drained any more", b.Drain.Cell))
 	}
 	return words
 }

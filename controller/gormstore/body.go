@@ -23,9 +23,9 @@ type body struct {
 	Released []groupBody  `json:"released,omitempty"` // may be given again
 	Logging  *api.Logging `json:"logging,omitempty"`  // set
 
+	Drain    *drainBody  `json:"drain,omitempty"`    // which may have ended the cell's lease
 	Ended    []endedBody `json:"ended,omitempty"`    // leases, before Lease was granted
 	Returned []string    `json:"returned,omitempty"` // cells that are known to the others again
-	Drain    *drainBody  `json:"drain,omitempty"`
 
 	Describe         []policyBody        `json:"describe,omitempty"`           // only what describes them
 	SecurityGroups   []api.SecurityGroup `json:"security_groups,omitempty"`    // new or changed
@@ -132,6 +132,13 @@ func (b body) events(row changeRow) ([]controller.Event, error) {
 
 // leaseEvents are what the write did to leases and drains.
 func (b body) leaseEvents() (events []controller.Event, err error) {
+	switch {
+	case b.Drain == nil:
+	case b.Drain.On:
+		events = append(events, controller.DrainBegun{Cell: flows.CellID(b.Drain.Cell)})
+	default:
+		events = append(events, controller.DrainEnded{Cell: flows.CellID(b.Drain.Cell)})
+	}
 	for _, ended := range b.Ended {
 		cell := flows.CellID(ended.Cell)
 		switch ended.Why {
@@ -152,13 +159,6 @@ func (b body) leaseEvents() (events []controller.Event, err error) {
 	}
 	for _, cell := range b.Returned {
 		events = append(events, controller.CellReturned{Cell: flows.CellID(cell)})
-	}
-	switch {
-	case b.Drain == nil:
-	case b.Drain.On:
-		events = append(events, controller.DrainBegun{Cell: flows.CellID(b.Drain.Cell)})
-	default:
-		events = append(events, controller.DrainEnded{Cell: flows.CellID(b.Drain.Cell)})
 	}
 	return events, nil
 }

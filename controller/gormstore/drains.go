@@ -14,7 +14,7 @@ const (
 	unrenewed = "expired"   // its subnet is kept for it
 	reclaimed = "reclaimed" // after that another cell needed the subnet, or the VTEP
 	replaced  = "replaced"  // the cell has one of the other kind
-	drained   = "drained"   // its last container has ended
+	drained   = "drained"   // it was to be, and its last container has ended, or its lease had expired
 	removed   = "removed"   // somebody said that the cell is gone
 )
 
@@ -54,16 +54,23 @@ func (w *write) known(cell flows.CellID) (*leaseRow, *drainRow, error) {
 	return lease, drain, err
 }
 
-// drainCell has a cell start no more containers.
+// drainCell has a cell start no more containers. With an expired lease it is
+// drained at once: it is in no table, nobody knows whether its agent will ever
+// confirm a drain, and if it comes back it gets no lease.
 func (w *write) drainCell(cell flows.CellID) error {
-	_, drain, err := w.known(cell)
-	if err != nil || drain != nil {
+	lease, drain, err := w.known(cell)
+	if err != nil {
 		return err
 	}
-	if err := w.tx.Create(&drainRow{Cell: string(cell)}).Error; err != nil {
-		return fmt.Errorf("draining cell %s: %w", cell, err)
+	if drain == nil {
+		if err := w.tx.Create(&drainRow{Cell: string(cell)}).Error; err != nil {
+			return fmt.Errorf("draining cell %s: %w", cell, err)
+		}
+		w.did.Drain = &drainBody{Cell: string(cell), On: true}
 	}
-	w.did.Drain = &drainBody{Cell: string(cell), On: true}
+	if lease != nil && lease.State == expired {
+		return w.release(*lease, drained)
+	}
 	return nil
 }
 

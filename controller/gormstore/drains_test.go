@@ -68,8 +68,8 @@ func TestDrain(t *testing.T) {
 	})
 }
 
-// TestDrainOfACellThatIsAway: it is to be drained still when it is back, and has
-// been when its subnet was needed.
+// TestDrainOfACellThatIsAway: nobody waits for the word of one whose lease has
+// expired: it has been drained with the drain, or with the expiry.
 func TestDrainOfACellThatIsAway(t *testing.T) {
 	onEach(t, func(t *testing.T, db place) {
 		f := newFleet(t, db)
@@ -78,18 +78,26 @@ func TestDrainOfACellThatIsAway(t *testing.T) {
 		}
 		f.expire(1)
 		do(t, f.Store, controller.DrainCell{Cell: "cell-1", By: "ann"})
+		do(t, f.Store, controller.DrainCell{Cell: "cell-2", By: "ann"})
+		f.are([3]string{f.has(1), "drained", "its lease had expired"}, [3]string{f.has(2), "10.255.2.0/24 draining", "its lease is in force"})
+		f.expire(2)
+		f.expire(3)
+		if err := f.db.Create(&drainRow{Cell: "cell-3"}).Error; err != nil { // as an older release left it
+			t.Fatal(err)
+		}
 		f.are(
-			[3]string{f.has(1), "10.255.1.0/24 expired", "away"},
-			[3]string{f.ask(1, controller.GrantLease{}), "10.255.1.0/24 draining", "back"},
+			[3]string{f.has(2), "drained", "it expired during the drain"},
+			[3]string{f.tell(controller.DrainCell{Cell: "cell-3", By: "ann"}), "10", "a drain that was begun before, of an expired lease"},
+			[3]string{f.has(3), "drained", "drained again"},
+			[3]string{f.tell(controller.DrainCell{Cell: "cell-3", By: "ann"}), "0", "nothing is left to do"},
+			[3]string{f.ask(5, controller.GrantLease{}), "10.255.1.0/24", "its subnet is free"},
+			[3]string{f.ask(1, controller.GrantLease{Subnet: subnet("10.255.1.0/24"), Containers: 1}), "conflict: cell cell-1 was drained at", "back again"},
 		)
-		f.expire(1)
-		f.are(
-			[3]string{f.ask(5, controller.GrantLease{}), "10.255.1.0/24", "its subnet goes"},
-			[3]string{f.has(1), "drained", "it has none any more"},
-			[3]string{f.ask(1, controller.GrantLease{}), "conflict: cell cell-1 was drained at", "back again"},
-		)
+		if got := audit(t, f.Store, api.AuditQuery{By: "ann", Limit: 9}); !strings.HasSuffix(got, "6 ann +0 -0 ~0 false cell cell-1 is to be drained; cell cell-1 drained: its lease of 10.255.1.0/24 has ended") {
+			t.Errorf("audit:\n%s", got)
+		}
 		f.Store = reopen(t, f.Store, db)
-		f.are([3]string{f.has(1), "drained", "after a restart"})
+		f.are([3]string{f.has(1), "drained", "after a restart"}, [3]string{f.has(2), "drained", "after a restart"})
 	})
 }
 

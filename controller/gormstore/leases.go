@@ -70,7 +70,7 @@ func (w *write) grantLease(cmd controller.GrantLease) error {
 	switch {
 	case own == nil:
 		return w.lend(cmd, others)
-	case kindOf(own.prefix()) == kind(cmd.SingleIP):
+	case kindOf(own.prefix()) == kindFor(cmd):
 		return w.renew(*own, cmd)
 	}
 	return w.changeKind(*own, cmd, others)
@@ -145,7 +145,7 @@ func containers(cmd controller.GrantLease) string {
 
 // lend gives a lease to a cell that has none.
 func (w *write) lend(cmd controller.GrantLease, others []leaseRow) error {
-	p, of := w.pool(), kind(cmd.SingleIP)
+	p, of := w.pool(), kindFor(cmd)
 	if cmd.Subnet.IsValid() && kindOf(cmd.Subnet) == of {
 		had, err := p.again(cmd.Subnet, others)
 		if err == nil {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+
+	"github.com/weft-sdn/weft/controller"
 )
 
 // pool is what leases are cut out of: blocks for cells, and in the first block
@@ -16,14 +18,27 @@ type pool struct {
 }
 
 // kind is what sort of lease a cell has.
-type kind bool
+type kind string
 
 const (
-	block  kind = false
-	single kind = true // one address
+	block  kind = "block"
+	single kind = "single" // one address
 )
 
-func kindOf(subnet netip.Prefix) kind { return kind(subnet.IsSingleIP()) }
+func kindOf(subnet netip.Prefix) kind {
+	if subnet.IsSingleIP() {
+		return single
+	}
+	return block
+}
+
+// kindFor is the kind that a cell asks for.
+func kindFor(cmd controller.GrantLease) kind {
+	if cmd.SingleIP {
+		return single
+	}
+	return block
+}
 
 // inside reports an error unless the lease is a part of the overlay.
 func (p pool) inside(lease netip.Prefix) error {

@@ -41,6 +41,7 @@ func (w *write) renewLeases(cells []flows.CellID) error {
 }
 
 // expireLeases ends those leases that nobody has renewed since they were looked at.
+// That of a cell that was to be drained is not kept for it.
 func (w *write) expireLeases(list []controller.Renewal) error {
 	rows, err := w.leases()
 	if err != nil {
@@ -54,11 +55,28 @@ func (w *write) expireLeases(list []controller.Renewal) error {
 		if at, is := seen[flows.CellID(row.Cell)]; !is || at != row.RenewedAt || row.State == expired {
 			continue
 		}
-		if err := w.tx.Model(&leaseRow{}).Where("cell = ?", row.Cell).Update("state", expired).Error; err != nil {
-			return fmt.Errorf("expiring the lease of cell %s: %w", row.Cell, err)
+		drain, err := w.drain(flows.CellID(row.Cell))
+		switch {
+		case err != nil:
+			return err
+		case drain != nil:
+			err = w.release(row, drained)
+		default:
+			err = w.expire(row)
 		}
-		w.did.Ended = append(w.did.Ended, endedBody{Cell: row.Cell, Subnet: row.Subnet, Why: unrenewed})
+		if err != nil {
+			return err
+		}
 	}
+	return nil
+}
+
+// expire keeps a lease for its cell, which is in no table meanwhile.
+func (w *write) expire(row leaseRow) error {
+	if err := w.tx.Model(&leaseRow{}).Where("cell = ?", row.Cell).Update("state", expired).Error; err != nil {
+		return fmt.Errorf("expiring the lease of cell %s: %w", row.Cell, err)
+	}
+	w.did.Ended = append(w.did.Ended, endedBody{Cell: row.Cell, Subnet: row.Subnet, Why: unrenewed})
 	return nil
 }
 

@@ -104,13 +104,13 @@ func (c *Config) overlayKeys() []settings.Key {
 	return []settings.Key{
 		{
 			Name: "network", Value: settings.Texts(&c.Networks), Init: "[10.255.0.0/16]",
-			Meaning: "The overlay: networks that containers get their addresses from, one or more. Networks may be added, and one may grow, but not move. The first block of each is kept for single addresses (agents with `single_ip`).",
+			Meaning: "The overlay: networks that containers get their addresses from, one or more. Networks may be added, and one may grow, but not move. The first block of each is kept for single addresses (agents with `single_ip_only`).",
 		}, {
 			Name: "subnet_prefix_length", Value: settings.Number(&c.SubnetPrefix), Init: "24",
 			Meaning: "How much of `network` one cell gets, in bits of its prefix: 8 to 30.",
 		}, {
 			Name: "lease_expiry", Value: settings.Duration(&c.LeaseExpiry),
-			Meaning: "How long a cell may be away from all controllers before its lease expires: from then on no other cell sends to it or accepts from it, and when `network` is full its subnet may go to another cell. Until then it gets the same subnet back. Agents are told, and stop using a lease after the same time without a controller. At least 1s; take hours at least, so that an outage takes nobody's lease.",
+			Meaning: "How long a cell may be away from all controllers before its lease expires: from then on no other cell sends to it or accepts from it, and when `network` is full its subnet may go to another cell. Until then it gets the same subnet back. Agents are told: after the same time without a controller they start no more containers, and what runs goes on. At least 1s; take hours at least, so that an outage takes nobody's lease.",
 		}, {
 			Name: "vni", Value: settings.Number(&c.VNI),
 			Meaning: "VXLAN network identifier between the cells: 1 to 16777215.",

@@ -45,6 +45,35 @@ func (c *Client) Ports(bridge string) ([]ovsdb.Port, error) {
 	return c.ports.update(v, b), nil
 }
 
+// OtherOFPorts lists, in ascending order, the OpenFlow ports of the bridge that
+// interfaces have which are no container's: the tunnel, and whatever people have
+// put there.
+func (c *Client) OtherOFPorts(bridge string) ([]int, error) {
+	v, err := c.view()
+	if err != nil {
+		return nil, err
+	}
+	b := v.bridge(bridge)
+	if b == nil {
+		return nil, fmt.Errorf("%w: bridge %q", ovsdb.ErrNoBridge, bridge)
+	}
+	rowsOf, ifaces := rows[row.Port](v, row.PortTable), rows[row.Interface](v, row.InterfaceTable)
+	var others []int
+	for _, uuid := range b.Ports {
+		port := rowsOf[uuid]
+		if port == nil {
+			continue
+		}
+		for _, member := range port.Interfaces { // a bond has several
+			if i := ifaces[member]; i != nil && !ovsdb.IsContainer(i) && row.Deref(i.OFPort) > 0 {
+				others = append(others, *i.OFPort)
+			}
+		}
+	}
+	slices.Sort(others)
+	return others, nil
+}
+
 // update reads what has changed.
 func (p *ports) update(v view, b *row.Bridge) []ovsdb.Port {
 	rowsOf, ifaces := rows[row.Port](v, row.PortTable), rows[row.Interface](v, row.InterfaceTable)

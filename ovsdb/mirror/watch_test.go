@@ -3,6 +3,7 @@ package mirror_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -40,6 +41,20 @@ func TestChangesFireForWhatOthersWrite(t *testing.T) {
 	}
 	if p := ports(t, c)[0]; p.App != "cats" {
 		t.Errorf("app is %q, expected cats", p.App)
+	}
+}
+
+// TestOtherOFPorts: of the bridge's interfaces, those that are no container's.
+func TestOtherOFPorts(t *testing.T) {
+	o, c := cell(t)
+	o.add(c, port(2))
+	o.vsctl("add-port", "br-weft", "theirs", "--", "set", "interface", "theirs", "ofport_request=107")
+	eventually(t, "the bridge's own and theirs", func() bool {
+		others, err := c.OtherOFPorts("br-weft")
+		return err == nil && slices.Equal(others, []int{107, 0xfffe})
+	})
+	if _, err := c.OtherOFPorts("br-none"); !errors.Is(err, ovsdb.ErrNoBridge) {
+		t.Errorf("of a bridge that is not there: %v", err)
 	}
 }
 

@@ -41,7 +41,8 @@ is the platform's business.
 A line is printed whenever their number changes. At the timeout the drain goes
 on; weft cells drain CELL waits on, and weft cells undrain CELL takes it back. A
 drain survives restarts of the controller and of the agent; that of a cell that
-is away begins when its agent is back.`,
+is away begins when its agent is back, or ends with its lease when that expires:
+a cell whose lease has expired is drained at once.`,
 		Example: `  weft cells drain cell-3
   weft cells drain cell-3 --timeout 1h
   weft cells drain cell-3 --no-wait`,

@@ -26,10 +26,14 @@ func (c *Controller) Cells(context.Context) ([]api.Cell, error) {
 	return list, c.Failure
 }
 
-// DrainCell says so in the field.
+// DrainCell says so in the field; a lease that has expired ends with it.
 func (c *Controller) DrainCell(_ context.Context, cell flows.CellID, _ string) (api.Revision, error) {
 	return c.changeCell(cell, func(i int) error {
-		if c.Cellular[i].State != api.CellDrained {
+		switch c.Cellular[i].State {
+		case api.CellDrained:
+		case api.CellExpired:
+			c.Cellular[i] = api.Cell{Cell: string(cell), State: api.CellDrained}
+		default:
 			c.Cellular[i].State = api.CellDraining
 		}
 		return nil
