@@ -2,7 +2,6 @@ package cni
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -112,32 +111,13 @@ func (p Plugin) Del(args *skel.CmdArgs) error {
 // remove takes away whatever an attachment has. Its address stays somebody's
 // until the port is out of the switch's database.
 func (p Plugin) remove(ctx context.Context, conf Places, container, ifName string) error {
-	name := hostName(container, ifName)
-	portErr := deletePort(ctx, conf, name)
-	p.did("deleting the port")
-	if err := deleteVeth(name); err != nil {
-		return coded(CodeAttach, errors.Join(err, portErr))
-	}
-	p.did("deleting the veth")
-	if portErr != nil {
-		return portErr
+	if err := p.unplug(ctx, conf, container, ifName); err != nil {
+		return err
 	}
 	if err := (addresses{conf.DataDir, conf.Bridge}).release(container, ifName); err != nil {
 		return coded(types.ErrIOFailure, err)
 	}
 	p.did("releasing the address")
-	return nil
-}
-
-func deletePort(ctx context.Context, conf Places, name string) error {
-	db, err := dial(ctx, conf)
-	if err != nil {
-		return err
-	}
-	defer db.Close()
-	if err := db.DeletePort(ctx, conf.Bridge, name); err != nil {
-		return coded(CodeAttach, err)
-	}
 	return nil
 }
 

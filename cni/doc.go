@@ -30,7 +30,9 @@
 // works with the agent and the controller down and the namespace gone; running
 // it again changes nothing. It keeps the address reserved until the port is out
 // of the switch's database, so that no two endpoints ever have one address, and
-// then lets it rest. GC does as DEL for whatever the runtime does not know.
+// then lets it rest. Nothing that is another container's is taken away, also
+// where two have the same name for their host ends (whose.go). GC does as DEL for
+// whatever the runtime does not know.
 //
 // The plugin may die after any step: what it leaves, DEL and GC find
 // (testbed/crash holds that).
