@@ -198,6 +198,28 @@ func TestIdentityFromWhereItIsConfigured(t *testing.T) {
 	}
 }
 
+// TestAliasThatTheIDBeginsWith: only what podman adds is no person's alias.
+func TestAliasThatTheIDBeginsWith(t *testing.T) {
+	const id = "db41c9a7e2f0334455667788"
+	for aliases, want := range map[string]string{
+		`["db","db41c9a7e2f0"]`:         "db",
+		`["db41c9a7e2f0","db"]`:         "db",
+		`["d"]`:                         "d",
+		`["db41c9a7e2f","x"]`:           "db41c9a7e2f",
+		`["` + id + `"]`:                id,
+		`["db41c9a7e2f0"]`:              "frontend",
+		`["db41c9a7e2f0","somebody's"]`: "somebody's",
+	} {
+		conf, err := ParseConfig([]byte(`{"identity":["alias.weft"],"app":"frontend","runtimeConfig":{"aliases":{"weft":` + aliases + `}}}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a, err := Plan(Invocation{Container: id}, conf, lease()); err != nil || string(a.App) != want {
+			t.Errorf("aliases %s: app %q (%v), expected %q", aliases, a.App, err, want)
+		}
+	}
+}
+
 // TestAskedAddressAndMAC: by capability, by CNI_ARGS, by the configuration, in
 // this order.
 func TestAskedAddressAndMAC(t *testing.T) {
