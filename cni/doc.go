@@ -24,6 +24,7 @@
 //	add the port with who it is             ovsdb.AddPort
 //	give the container's end its address    attach_linux.go
 //	wait until the agent says that the switch holds the endpoint's flows
+//	return the result to the runtime        result.go
 //
 // A step that fails leaves nothing of its own, and those before it are undone
 // in reverse. DEL needs the container id and the interface's name only, and

@@ -324,6 +324,39 @@ func TestVswitchdDown(t *testing.T) {
 	c.sw.StartVswitchd()
 }
 
+// TestResultThatNobodyReads: an ADD whose runtime is gone, or has no room for the
+// result, has failed and leaves nothing.
+func TestResultThatNobodyReads(t *testing.T) {
+	c := newCell(t)
+	c.agent(ready)
+	x := c.container("unheard")
+	read, gone, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	read.Close()
+	defer gone.Close()
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer full.Close()
+	for why, stdout := range map[string]*os.File{"broken pipe": gone, "no space left on device": full} {
+		add := x.command("ADD", c.stdin("1.0.0"))
+		add.Stdout = stdout
+		if err := add.Run(); err == nil || add.ProcessState.ExitCode() != 1 {
+			t.Errorf("%s: ADD ends with %v, expected an error", why, err)
+		}
+		c.mustBeEmpty()
+	}
+	args := &skel.CmdArgs{ContainerID: x.id, IfName: "eth0", Netns: x.ns.Path(), StdinData: []byte(c.stdin("1.0.0"))}
+	refused(t, cni.Plugin{Stdout: full}.Add(args), 5, "the result cannot be written to stdout: write /dev/full: no space left on device")
+	c.mustBeEmpty()
+	x.mustAdd()
+	x.mustDel()
+	c.mustBeEmpty()
+}
+
 func untilPorts(t *testing.T, c *cell, n int) {
 	t.Helper()
 	for end := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {

@@ -76,7 +76,10 @@ func printResult(w io.Writer, conf Config, r *current.Result) error {
 	if err != nil {
 		return failure(types.ErrIncompatibleCNIVersion, err.Error(), "")
 	}
-	return versioned.PrintTo(w)
+	if err := versioned.PrintTo(w); err != nil {
+		return failure(types.ErrIOFailure, fmt.Sprintf("the result cannot be written to stdout: %v", err), "is whoever called the plugin still there, and its disk full?")
+	}
+	return nil
 }
 
 func everywhere() *net.IPNet {

@@ -4,6 +4,8 @@ package main
 import (
 	"fmt"
 	"os"
+	"os/signal"
+	"syscall"
 
 	"github.com/containernetworking/cni/pkg/skel"
 
@@ -13,6 +15,7 @@ import (
 const about = "weft-cni plugs containers into a cell of the Weft SDN; container runtimes run it"
 
 func main() {
+	signal.Ignore(syscall.SIGPIPE) // a runtime that is gone must not keep ADD from taking back what it did
 	plugin := cni.Plugin{Stdout: os.Stdout}
 	if err := skel.PluginMainFuncsWithError(plugin.Funcs(), cni.Versions, about); err != nil {
 		if printErr := err.Print(); printErr != nil {
