@@ -32,6 +32,8 @@ func TestConfigErrorsNameFieldAndValue(t *testing.T) {
 		{`{"bridge":".."}`, `bridge "..": must be 1 to 15`, 7},
 		{`{"bridge":"a-name-of-16-byt"}`, `bridge "a-name-of-16-byt": must be 1 to 15`, 7},
 		{`{"subnetFile":"subnet.json"}`, `subnetFile "subnet.json": must be an absolute path`, 7},
+		{`{"cniVersion":"1.0.0","subnetfile":1}`, `subnetFile 1: must be a string`, 7},
+		{`{"Metadata":{"app_id":"x"},"ARGS":{"cni":{"Labels":"x"}}}`, `args.cni.labels "x": must be a JSON list`, 7},
 		{`{"dataDir":"data"}`, `dataDir "data": must be an absolute path`, 7},
 		{`{"mtu":100}`, `mtu 100: must be 0 (the cell's) or 576 to 65535`, 7},
 		{`{"mtu":-1}`, `mtu -1: must be 0`, 7},
