@@ -47,6 +47,9 @@ func Plan(inv Invocation, conf Config, lease Lease) (Attachment, error) {
 	if err != nil {
 		return Attachment{}, err
 	}
+	if err := conf.checkArgs(args); err != nil {
+		return Attachment{}, err
+	}
 	mtu := conf.MTU
 	switch {
 	case mtu == 0:
