@@ -153,7 +153,7 @@ func (a *adding) waitReady(ctx context.Context) error {
 	case ctx.Err() != nil:
 		return a.unanswered(ctx)
 	}
-	return failure(CodeRefused, fmt.Sprintf("container %s: %v", a.Container, err), "weft-agent status")
+	return failure(CodeRefused, fmt.Sprintf("container %s: %v", a.Container, err), a.remedy(ctx))
 }
 
 // unanswered says who has not done his part in time.

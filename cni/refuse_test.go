@@ -3,6 +3,7 @@ package cni_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"os/exec"
 	"strings"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/containernetworking/cni/libcni"
 	"github.com/containernetworking/cni/pkg/skel"
+	"github.com/containernetworking/cni/pkg/types"
 	"github.com/containernetworking/plugins/pkg/ns"
 	"github.com/vishvananda/netlink"
 
@@ -44,6 +46,35 @@ func TestAgentsReasonIsShown(t *testing.T) {
 	})
 	_, err := c.container("unwanted").add(nil)
 	refused(t, err, cni.CodeRefused, "container unwanted: refused by the cell agent: no group id left for app dogs")
+	c.mustBeEmpty()
+}
+
+// TestTakenHostPortSaysWhatToDo: the agent says whose it is, and the details what
+// to do about it; of other refusals they say where to look.
+func TestTakenHostPortSaysWhatToDo(t *testing.T) {
+	c := newCell(t)
+	c.agent(func(ctx context.Context, db *mirror.Client, p ovsdb.Port) error {
+		if p.Container == "first" {
+			return db.MarkReady(ctx, p.Name)
+		}
+		return db.MarkFailed(ctx, p.Name, "as the agent says")
+	})
+	web := func(hostPort int) map[string]any {
+		mapping := map[string]any{"hostPort": hostPort, "containerPort": 80, "protocol": "tcp"}
+		return map[string]any{"runtimeConfig": map[string]any{"portMappings": []any{mapping}}}
+	}
+	first := c.container("first")
+	if _, err := first.add(web(8000)); err != nil {
+		t.Fatal(err)
+	}
+	for hostPort, want := range map[int]string{8000: "stop container first, or choose another host port than 8000/tcp", 8001: "weft-agent status"} {
+		_, err := c.container("second").add(web(hostPort))
+		var coded *types.Error
+		if !errors.As(err, &coded) || coded.Code != cni.CodeRefused || coded.Details != want {
+			t.Errorf("host port %d: %#v, expected code 104 and to %s", hostPort, err, want)
+		}
+	}
+	first.mustDel()
 	c.mustBeEmpty()
 }
 
