@@ -80,7 +80,7 @@ func (a *adding) addPort(ctx context.Context) error {
 		if lost := a.redial(ctx); lost != nil {
 			break
 		}
-		if err = a.db.DeletePort(ctx, a.Bridge, a.HostName); err == nil {
+		if err = a.db.DeletePortOf(ctx, a.Bridge, a.HostName, a.Container, a.IfName); err == nil {
 			err = a.db.AddPort(ctx, a.Bridge, a.cell, a.port(boot))
 		}
 	}
@@ -112,8 +112,11 @@ func (a *adding) redial(ctx context.Context) error {
 func (a *adding) deletePort(ctx context.Context) error {
 	db, err := persist(ctx, a.places)
 	if err == nil {
-		err = db.DeletePort(ctx, a.Bridge, a.HostName)
+		err = db.DeletePortOf(ctx, a.Bridge, a.HostName, a.Container, a.IfName)
 		db.Close()
+	}
+	if errors.Is(err, ovsdb.ErrOthersPort) { // there is none of ours
+		err = nil
 	}
 	a.portLeft = err != nil
 	return err
@@ -152,7 +155,7 @@ func (a *adding) waitReady(ctx context.Context) error {
 	case ctx.Err() != nil:
 		return a.unanswered(ctx)
 	}
-	return failure(CodeRefused, fmt.Sprintf("container %s: %v", a.Container, err), "weft-agent status")
+	return failure(CodeRefused, fmt.Sprintf("container %s: %v", a.Container, err), a.remedy(ctx))
 }
 
 // unanswered says who has not done his part in time.

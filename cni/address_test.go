@@ -153,6 +153,25 @@ func TestAskedAddressOfASpentLease(t *testing.T) {
 	b.refused(Attachment{Container: "new", Wanted: netip.MustParseAddr("10.255.1.10")}, CodeDuplicate, `container "new" has an interface "eth0" already`)
 }
 
+// TestRestAfterTheClockWasSetBack: an address that seems to rest since tomorrow
+// rests once more, from when it is asked for, and not until tomorrow.
+func TestRestAfterTheClockWasSetBack(t *testing.T) {
+	b := newBook(t, time.Minute)
+	wants := func(container string) Attachment {
+		return Attachment{Container: container, Wanted: netip.MustParseAddr("10.255.1.13")}
+	}
+	if _, err := b.try(wants("first")); err != nil {
+		t.Fatal(err)
+	}
+	b.give("first")
+	b.lapse("10.255.1.13", -24*time.Hour)
+	b.refused(wants("second"), types.ErrTryAgainLater, "rests for another 1m0s")
+	b.lease.Rest = time.Nanosecond
+	if got, err := b.try(wants("second")); err != nil || got != "10.255.1.13" {
+		t.Errorf("after its rest: %s, %v", got, err)
+	}
+}
+
 // TestReservationsOfAnotherBootAreNobodys: no container outlives the kernel.
 func TestReservationsOfAnotherBootAreNobodys(t *testing.T) {
 	b := newBook(t, time.Minute)

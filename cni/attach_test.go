@@ -291,6 +291,8 @@ func TestCheckNoticesWhatIsMissing(t *testing.T) {
 			if err := x.check(); err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("CHECK: %v, expected %q", err, want)
 			}
+			// A port that says that it is another's is not its to take away.
+			x.sw.Vsctl("--if-exists", "set", "interface", port, "external_ids:weft-container="+x.id)
 			if err := x.del(); err != nil {
 				t.Errorf("DEL of what is damaged: %v", err)
 			}

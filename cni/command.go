@@ -61,10 +61,11 @@ func (p Plugin) Add(args *skel.CmdArgs) error {
 		return err
 	}
 	defer a.db.Close()
-	if err := run(ctx, a.steps(), p.did); err != nil {
-		return err
-	}
-	return printResult(p.Stdout, conf, join(before, result(conf, a.Attachment)))
+	// What the runtime was not told of it would not remove, either.
+	answer := step{"returning the result", func(context.Context) error {
+		return printResult(p.Stdout, conf, join(before, result(conf, a.Attachment)))
+	}, nil}
+	return run(ctx, append(a.steps(), answer), p.did)
 }
 
 // prepare finds out everything that can be wrong before anything is touched.

@@ -17,7 +17,7 @@ import (
 )
 
 // Config is the network configuration. Keys that it does not name are the
-// runtime's or other plugins' and are ignored.
+// runtime's or other plugins' and are ignored, unless they look like one of these.
 type Config struct {
 	types.PluginConf
 	Places
@@ -92,6 +92,9 @@ func ParseConfig(stdin []byte) (Config, error) {
 	c := Config{Places: places, SubnetFile: "/run/weft/subnet.json", Ready: "8s", Identity: slices.Clone(defaultIdentity)}
 	if err := json.Unmarshal(stdin, &c); err != nil {
 		return Config{}, undecodable(stdin, err)
+	}
+	if err := c.checkSpelling(stdin); err != nil {
+		return Config{}, err
 	}
 	return c, c.validate()
 }

@@ -25,13 +25,16 @@
 //	add the port with who it is             ovsdb.AddPort
 //	give the container's end its address    attach_linux.go
 //	wait until the agent says that the switch holds the endpoint's flows
+//	return the result to the runtime        result.go
 //
 // A step that fails leaves nothing of its own, and those before it are undone
 // in reverse. DEL needs the container id and the interface's name only, and
 // works with the agent and the controller down and the namespace gone; running
 // it again changes nothing. It keeps the address reserved until the port is out
 // of the switch's database, so that no two endpoints ever have one address, and
-// then lets it rest. GC does as DEL for whatever the runtime does not know.
+// then lets it rest. Nothing that is another container's is taken away, also
+// where two have the same name for their host ends (whose.go). GC does as DEL for
+// whatever the runtime does not know.
 //
 // The plugin may die after any step: what it leaves, DEL and GC find
 // (testbed/crash holds that).

@@ -93,8 +93,12 @@ func (c Config) source(source string, args map[string]string, container string) 
 	return textOf(fromMetadata, c.Metadata, key)
 }
 
-// aliasOf reads the first alias on the network that a person gave the container:
-// the beginning of its id is one that podman gives every container.
+// podmanID is how much of a container's id podman gives it as an alias.
+const podmanID = 12
+
+// aliasOf reads the first alias on the network that a person gave the container.
+// Other beginnings of its id are a person's, too: one in 256 containers of an app
+// "db" has an id that begins so.
 func aliasOf(aliases map[string]json.RawMessage, network, container string) (string, error) {
 	raw := aliases[network]
 	if raw == nil {
@@ -105,7 +109,7 @@ func aliasOf(aliases map[string]json.RawMessage, network, container string) (str
 		return "", err
 	}
 	for _, alias := range all {
-		if !strings.HasPrefix(container, alias) {
+		if len(alias) != podmanID || !strings.HasPrefix(container, alias) {
 			return alias, nil
 		}
 	}

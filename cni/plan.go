@@ -47,6 +47,9 @@ func Plan(inv Invocation, conf Config, lease Lease) (Attachment, error) {
 	if err != nil {
 		return Attachment{}, err
 	}
+	if err := conf.checkArgs(args); err != nil {
+		return Attachment{}, err
+	}
 	mtu := conf.MTU
 	switch {
 	case mtu == 0:
@@ -109,7 +112,7 @@ func parseArgs(text string) (map[string]string, error) {
 
 // hostName derives the host end's name from the container and its interface,
 // so that DEL finds it from those alone: 13 letters and digits, which OVS
-// prints without quotes.
+// prints without quotes. Whose it is says whose.go: 48 bits can be equal.
 func hostName(container, ifName string) string {
 	sum := sha256.Sum256([]byte(container + "\n" + ifName))
 	return "c" + hex.EncodeToString(sum[:6])

@@ -32,6 +32,8 @@ func TestConfigErrorsNameFieldAndValue(t *testing.T) {
 		{`{"bridge":".."}`, `bridge "..": must be 1 to 15`, 7},
 		{`{"bridge":"a-name-of-16-byt"}`, `bridge "a-name-of-16-byt": must be 1 to 15`, 7},
 		{`{"subnetFile":"subnet.json"}`, `subnetFile "subnet.json": must be an absolute path`, 7},
+		{`{"cniVersion":"1.0.0","subnetfile":1}`, `subnetFile 1: must be a string`, 7},
+		{`{"Metadata":{"app_id":"x"},"ARGS":{"cni":{"Labels":"x"}}}`, `args.cni.labels "x": must be a JSON list`, 7},
 		{`{"dataDir":"data"}`, `dataDir "data": must be an absolute path`, 7},
 		{`{"mtu":100}`, `mtu 100: must be 0 (the cell's) or 576 to 65535`, 7},
 		{`{"mtu":-1}`, `mtu -1: must be 0`, 7},
@@ -194,6 +196,28 @@ func TestIdentityFromWhereItIsConfigured(t *testing.T) {
 		a, err := Plan(Invocation{Container: "0864a227f892ef7f", Args: "IgnoreUnknown=1;POD=p"}, conf, lease())
 		if err != nil || string(a.App) != want {
 			t.Errorf("%s: app %q (%v), expected %q", sources, a.App, err, want)
+		}
+	}
+}
+
+// TestAliasThatTheIDBeginsWith: only what podman adds is no person's alias.
+func TestAliasThatTheIDBeginsWith(t *testing.T) {
+	const id = "db41c9a7e2f0334455667788"
+	for aliases, want := range map[string]string{
+		`["db","db41c9a7e2f0"]`:         "db",
+		`["db41c9a7e2f0","db"]`:         "db",
+		`["d"]`:                         "d",
+		`["db41c9a7e2f","x"]`:           "db41c9a7e2f",
+		`["` + id + `"]`:                id,
+		`["db41c9a7e2f0"]`:              "frontend",
+		`["db41c9a7e2f0","somebody's"]`: "somebody's",
+	} {
+		conf, err := ParseConfig([]byte(`{"identity":["alias.weft"],"app":"frontend","runtimeConfig":{"aliases":{"weft":` + aliases + `}}}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a, err := Plan(Invocation{Container: id}, conf, lease()); err != nil || string(a.App) != want {
+			t.Errorf("aliases %s: app %q (%v), expected %q", aliases, a.App, err, want)
 		}
 	}
 }

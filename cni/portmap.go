@@ -2,6 +2,7 @@ package cni
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -84,4 +85,17 @@ func value(n *int64) int64 {
 		return 0
 	}
 	return *n
+}
+
+// remedy says what to do when the agent has refused the container.
+func (a *adding) remedy(ctx context.Context) string {
+	ports, _ := a.db.Ports(ctx, a.Bridge) // without them the agent's reason must do
+	for _, p := range ports {
+		for _, m := range a.Mappings {
+			if p.Name != a.HostName && slices.ContainsFunc(p.Mappings, m.Clashes) {
+				return fmt.Sprintf("stop container %s, or choose another host port than %d/%s", p.Container, m.HostPort, m.Protocol)
+			}
+		}
+	}
+	return "weft-agent status"
 }

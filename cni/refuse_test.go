@@ -3,6 +3,7 @@ package cni_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"os/exec"
 	"strings"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/containernetworking/cni/libcni"
 	"github.com/containernetworking/cni/pkg/skel"
+	"github.com/containernetworking/cni/pkg/types"
 	"github.com/containernetworking/plugins/pkg/ns"
 	"github.com/vishvananda/netlink"
 
@@ -62,6 +64,35 @@ func TestPassingReasonIsTriedAgain(t *testing.T) {
 	c.agent(ready)
 	x.mustAdd()
 	x.mustDel()
+	c.mustBeEmpty()
+}
+
+// TestTakenHostPortSaysWhatToDo: the agent says whose it is, and the details what
+// to do about it; of other refusals they say where to look.
+func TestTakenHostPortSaysWhatToDo(t *testing.T) {
+	c := newCell(t)
+	c.agent(func(ctx context.Context, db *mirror.Client, p ovsdb.Port) error {
+		if p.Container == "first" {
+			return db.MarkReady(ctx, p.Name)
+		}
+		return db.MarkFailed(ctx, p.Name, "as the agent says")
+	})
+	web := func(hostPort int) map[string]any {
+		mapping := map[string]any{"hostPort": hostPort, "containerPort": 80, "protocol": "tcp"}
+		return map[string]any{"runtimeConfig": map[string]any{"portMappings": []any{mapping}}}
+	}
+	first := c.container("first")
+	if _, err := first.add(web(8000)); err != nil {
+		t.Fatal(err)
+	}
+	for hostPort, want := range map[int]string{8000: "stop container first, or choose another host port than 8000/tcp", 8001: "weft-agent status"} {
+		_, err := c.container("second").add(web(hostPort))
+		var coded *types.Error
+		if !errors.As(err, &coded) || coded.Code != cni.CodeRefused || coded.Details != want {
+			t.Errorf("host port %d: %#v, expected code 104 and to %s", hostPort, err, want)
+		}
+	}
+	first.mustDel()
 	c.mustBeEmpty()
 }
 
@@ -340,6 +371,39 @@ func TestVswitchdDown(t *testing.T) {
 	}
 	c.mustBeEmpty()
 	c.sw.StartVswitchd()
+}
+
+// TestResultThatNobodyReads: an ADD whose runtime is gone, or has no room for the
+// result, has failed and leaves nothing.
+func TestResultThatNobodyReads(t *testing.T) {
+	c := newCell(t)
+	c.agent(ready)
+	x := c.container("unheard")
+	read, gone, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	read.Close()
+	defer gone.Close()
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer full.Close()
+	for why, stdout := range map[string]*os.File{"broken pipe": gone, "no space left on device": full} {
+		add := x.command("ADD", c.stdin("1.0.0"))
+		add.Stdout = stdout
+		if err := add.Run(); err == nil || add.ProcessState.ExitCode() != 1 {
+			t.Errorf("%s: ADD ends with %v, expected an error", why, err)
+		}
+		c.mustBeEmpty()
+	}
+	args := &skel.CmdArgs{ContainerID: x.id, IfName: "eth0", Netns: x.ns.Path(), StdinData: []byte(c.stdin("1.0.0"))}
+	refused(t, cni.Plugin{Stdout: full}.Add(args), 5, "the result cannot be written to stdout: write /dev/full: no space left on device")
+	c.mustBeEmpty()
+	x.mustAdd()
+	x.mustDel()
+	c.mustBeEmpty()
 }
 
 func untilPorts(t *testing.T, c *cell, n int) {

@@ -27,19 +27,25 @@ func (r *remover) close() {
 }
 
 // remove takes away whatever an attachment has. Its address stays somebody's
-// until the port is out of the switch's database.
+// until the port is out of the switch's database. What is another's stays.
 func (r *remover) remove(ctx context.Context, container, ifName string) error {
-	name := hostName(container, ifName)
-	portErr := r.deletePort(ctx, name)
+	store := addresses{r.places.DataDir, r.places.Bridge}
+	portErr := r.deletePort(ctx, container, ifName)
 	r.did("deleting the port")
-	if err := deleteVeth(name); err != nil {
-		return coded(CodeAttach, errors.Join(err, portErr), callAgain)
+	others := errors.Is(portErr, ovsdb.ErrOthersPort)
+	if others {
+		portErr = nil
+	}
+	if !others && !store.others(container, ifName) {
+		if err := deleteVeth(hostName(container, ifName)); err != nil {
+			return coded(CodeAttach, errors.Join(err, portErr), callAgain)
+		}
 	}
 	r.did("deleting the veth")
 	if portErr != nil {
 		return portErr
 	}
-	if err := (addresses{r.places.DataDir, r.places.Bridge}).release(container, ifName); err != nil {
+	if err := store.release(container, ifName); err != nil {
 		return coded(types.ErrIOFailure, err, freeDataDir)
 	}
 	r.did("releasing the address")
@@ -47,18 +53,19 @@ func (r *remover) remove(ctx context.Context, container, ifName string) error {
 }
 
 // deletePort dials once more if the connection of an earlier port has broken.
-func (r *remover) deletePort(ctx context.Context, name string) error {
+// ErrOthersPort if the port of that name is another container's.
+func (r *remover) deletePort(ctx context.Context, container, ifName string) error {
 	had := r.db != nil
 	err := r.connect(ctx)
 	if err == nil {
-		err = r.db.DeletePort(ctx, r.places.Bridge, name)
+		err = r.db.DeletePortOf(ctx, r.places.Bridge, hostName(container, ifName), container, ifName)
 	}
 	switch {
-	case err == nil || r.away != nil:
+	case err == nil, r.away != nil, errors.Is(err, ovsdb.ErrOthersPort):
 		return err
 	case errors.Is(err, ovsdb.ErrNotConnected) && had:
 		r.close()
-		return r.deletePort(ctx, name)
+		return r.deletePort(ctx, container, ifName)
 	case errors.Is(err, ovsdb.ErrNotConnected), ctx.Err() != nil:
 		r.close()
 		r.away = noDatabase(fmt.Errorf("ovsdb-server does not answer: %w", err))

@@ -135,15 +135,26 @@ func plainType(wrong *json.UnmarshalTypeError) string {
 // written is a value as it stands in the document, with its own quotes if any.
 type written string
 
-// rawAt returns the value of a key such as "metadata.app_id".
+// rawAt returns the value of a key such as "metadata.app_id", in whichever case
+// it is written; "" if it is not there.
 func rawAt(document []byte, field string) written {
 	raw := json.RawMessage(document)
-	for _, key := range strings.Split(field, ".") {
+	for key := range strings.SplitSeq(field, ".") {
 		var object map[string]json.RawMessage
-		if json.Unmarshal(raw, &object) != nil || object[key] == nil {
-			break
+		if json.Unmarshal(raw, &object) != nil {
+			return ""
 		}
-		raw = object[key]
+		if raw = object[key]; raw != nil {
+			continue
+		}
+		for other, value := range object {
+			if strings.EqualFold(other, key) {
+				raw = value
+			}
+		}
+		if raw == nil {
+			return ""
+		}
 	}
 	return written(raw)
 }

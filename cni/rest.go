@@ -25,8 +25,10 @@ func (s *store) restOf(address string) (left time.Duration, last string, err err
 	}
 	text, err := os.ReadFile(file)
 	last, _, _ = strings.Cut(string(text), lineBreak)
-	since := time.Since(info.ModTime())
-	if since < 0 { // the clock was set back: nobody knows since when
+	now := time.Now()
+	since := now.Sub(info.ModTime())
+	if since < 0 { // the clock was set back, and nobody knows since when it rests: so from now on
+		_ = os.Chtimes(file, now, now)
 		since = 0
 	}
 	return s.rest - since, last, err

@@ -3,8 +3,10 @@ package cni
 import (
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/containernetworking/cni/pkg/types"
@@ -38,6 +40,9 @@ func result(conf Config, a Attachment) *current.Result {
 // previous is the result of the plugins before this one in the chain; nil if it
 // is the first.
 func previous(conf *Config) (*current.Result, error) {
+	if err := nothingIsNull(conf.RawPrevResult); err != nil {
+		return nil, err
+	}
 	if err := version.ParsePrevResult(&conf.PluginConf); err != nil {
 		return nil, failure(types.ErrDecodingFailure, fmt.Sprintf("prevResult: %v", err), validJSON)
 	}
@@ -49,6 +54,19 @@ func previous(conf *Config) (*current.Result, error) {
 		return nil, failure(types.ErrDecodingFailure, fmt.Sprintf("prevResult: %v", err), validJSON)
 	}
 	return before, nil
+}
+
+// nothingIsNull refuses lists with items that are none: CNI's library reads them
+// for what they point to.
+func nothingIsNull(result map[string]any) error {
+	for _, key := range slices.Sorted(maps.Keys(result)) {
+		items, _ := result[key].([]any)
+		if i := slices.Index(items, nil); i >= 0 {
+			return failure(types.ErrDecodingFailure, fmt.Sprintf("prevResult.%s[%d] null: must be a JSON object", key, i),
+				"it is what the plugin before in the chain returned: correct that one")
+		}
+	}
+	return nil
 }
 
 // join adds what is ours to the result of the plugins before. Interfaces keep
@@ -78,7 +96,10 @@ func printResult(w io.Writer, conf Config, r *current.Result) error {
 		return failure(types.ErrIncompatibleCNIVersion, err.Error(),
 			"set cniVersion of the network configuration to one of "+strings.Join(Versions.SupportedVersions(), ", "))
 	}
-	return versioned.PrintTo(w)
+	if err := versioned.PrintTo(w); err != nil {
+		return failure(types.ErrIOFailure, fmt.Sprintf("the result cannot be written to stdout: %v", err), "is whoever called the plugin still there, and its disk full?")
+	}
+	return nil
 }
 
 func everywhere() *net.IPNet {

@@ -74,8 +74,8 @@ func (s *store) owner(container, ifName string) string {
 // or rests.
 func (s *store) Reserve(container, ifName string, ip net.IP, rangeID string) (bool, error) {
 	address := ip.String()
-	if held := s.GetByID(container, ifName); len(held) > 0 {
-		return false, duplicate(container, ifName)
+	if r, held := s.holder(container, ifName); held {
+		return false, r.refuses(container, ifName)
 	}
 	if _, err := os.Lstat(s.path(address)); err == nil || s.rests(address, container) {
 		return false, nil
@@ -109,14 +109,10 @@ func (s *store) LastReservedIP(rangeID string) (net.IP, error) {
 
 // GetByID returns the address that the interface has, if any.
 func (s *store) GetByID(container, ifName string) []net.IP {
-	address, err := os.Readlink(s.owner(container, ifName))
-	if err != nil {
-		return nil
+	if r, held := s.holder(container, ifName); held && r.is(container, ifName) {
+		return []net.IP{r.ip.AsSlice()}
 	}
-	if r, err := s.read(address); err != nil || r.container != container || r.ifName != ifName {
-		return nil
-	}
-	return []net.IP{net.ParseIP(address)}
+	return nil
 }
 
 // ReleaseByID gives back whatever the interface has, also what a version
@@ -126,7 +122,10 @@ func (s *store) ReleaseByID(container, ifName string) error {
 	for _, r := range s.of(container, ifName) {
 		faults = append(faults, s.release(r.ip.String()))
 	}
-	return errors.Join(append(faults, remove(s.owner(container, ifName)), remove(s.path(unlinked)))...)
+	if _, held := s.holder(container, ifName); !held {
+		faults = append(faults, remove(s.owner(container, ifName)))
+	}
+	return errors.Join(append(faults, remove(s.path(unlinked)))...)
 }
 
 // of lists the reservations of an interface.
@@ -137,7 +136,7 @@ func (s *store) of(container, ifName string) []reservation {
 		}
 	}
 	all, _ := s.all() // what cannot be read is nobody's
-	return slices.DeleteFunc(all, func(r reservation) bool { return r.container != container || r.ifName != ifName })
+	return slices.DeleteFunc(all, func(r reservation) bool { return !r.is(container, ifName) })
 }
 
 // release lets an address rest. It may not be kept for want of room for its rest.

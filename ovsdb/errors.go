@@ -12,6 +12,9 @@ var (
 	ErrNoBridge = errors.New("no such bridge")
 	// ErrPortExists: a port of that name exists already.
 	ErrPortExists = errors.New("port exists already")
+	// ErrOthersPort: the port is ours, and of another container or another of its
+	// interfaces.
+	ErrOthersPort = errors.New("port belongs to another container")
 	// ErrNoPort: there is no port of ours of that name.
 	ErrNoPort = errors.New("no such port")
 	// ErrForeignPort: the port exists and is not ours.

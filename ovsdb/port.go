@@ -80,12 +80,26 @@ func (c *Conn) notOurs(ctx context.Context, bridge, cell string) error {
 // it. Deleting an absent port, or one of an absent bridge, is not an error; a
 // port that is not ours is refused with ErrForeignPort.
 func (c *Conn) DeletePort(ctx context.Context, bridge, name string) error {
+	return c.deletePort(ctx, bridge, name, func(map[string]string) bool { return true })
+}
+
+// DeletePortOf is DeletePort for one interface of a container. A port of that
+// name that says that it is another's stays, and is ErrOthersPort.
+func (c *Conn) DeletePortOf(ctx context.Context, bridge, name, container, ifName string) error {
+	return c.deletePort(ctx, bridge, name, func(ids map[string]string) bool {
+		return (ids[KeyContainer] == "" || ids[KeyContainer] == container) && (ids[KeyIfName] == "" || ids[KeyIfName] == ifName)
+	})
+}
+
+// deletePort takes the port away if mine is true of its interface's external_ids.
+func (c *Conn) deletePort(ctx context.Context, bridge, name string, mine func(ids map[string]string) bool) error {
 	its := []rfc7047.Condition{row.Tagged(map[string]string{KeyOwner: Owner, KeyPort: name})}
 	results, err := c.transact(ctx,
 		row.Select(row.BridgeTable, named(bridge), "_uuid", "ports"),
 		row.Select(row.PortTable, named(name), "_uuid", "external_ids"),
 		row.Select(row.QoSTable, its, "_uuid"),
-		row.Select(row.QueueTable, its, "_uuid"))
+		row.Select(row.QueueTable, its, "_uuid"),
+		row.Select(row.InterfaceTable, named(name), "external_ids"))
 	if err != nil {
 		return fmt.Errorf("delete port %s: %w", name, err)
 	}
@@ -97,6 +111,11 @@ func (c *Conn) DeletePort(ctx context.Context, bridge, name string) error {
 			}
 			if pairs(port["external_ids"])[KeyOwner] != Owner {
 				return fmt.Errorf("%w: port %q on bridge %q has no external_ids:%s=%s", ErrForeignPort, name, bridge, KeyOwner, Owner)
+			}
+			for _, i := range results[4].Rows { // one at most has the name
+				if ids := pairs(i["external_ids"]); !mine(ids) {
+					return fmt.Errorf("%w: port %q is %q of container %q", ErrOthersPort, name, ids[KeyIfName], ids[KeyContainer])
+				}
 			}
 			taking = append(taking,
 				// The server looks at references before it collects the Port row.

@@ -100,6 +100,32 @@ func TestDeletingTheAbsentIsFine(t *testing.T) {
 	}
 }
 
+// TestOthersPortStays: whoever deletes for one interface takes no port, and no
+// limits, of another's, also under the same name.
+func TestOthersPortStays(t *testing.T) {
+	o, c := cell(t)
+	p := limited(2, ovsdb.Limits{In: ovsdb.Limit{RateKbps: 1000, BurstKb: 1000}})
+	add(t, c, p)
+	before := o.vsctl("list", "port", p.Name) + limiting(o)
+	ctx := within(t, 10*time.Second)
+	for _, of := range [][2]string{{"another", "eth0"}, {p.Container, "eth1"}} {
+		if err := c.DeletePortOf(ctx, "br-weft", p.Name, of[0], of[1]); !errors.Is(err, ovsdb.ErrOthersPort) || !strings.Contains(err.Error(), p.Container) {
+			t.Errorf("DeletePortOf%q: %v, expected that it is container %s's", of, err, p.Container)
+		}
+	}
+	if after := o.vsctl("list", "port", p.Name) + limiting(o); after != before {
+		t.Errorf("the port was changed from\n%s\nto\n%s", before, after)
+	}
+	for range 2 {
+		if err := c.DeletePortOf(ctx, "br-weft", p.Name, p.Container, p.IfName); err != nil {
+			t.Errorf("its own: %v", err)
+		}
+	}
+	if got := o.vsctl("list-ports", "br-weft") + limiting(o); got != "" {
+		t.Errorf("left are %s", got)
+	}
+}
+
 func TestTwentyPortsAtOnce(t *testing.T) {
 	o, c := cell(t)
 	var wg sync.WaitGroup

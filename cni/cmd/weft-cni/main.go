@@ -4,6 +4,8 @@ package main
 import (
 	"fmt"
 	"os"
+	"os/signal"
+	"syscall"
 
 	"github.com/containernetworking/cni/pkg/skel"
 
@@ -24,6 +26,7 @@ Every key and error, and what podman, containerd and Garden need, is in docs/cni
 cnitool of the CNI project calls plugins by hand.`
 
 func main() {
+	signal.Ignore(syscall.SIGPIPE) // a runtime that is gone must not keep ADD from taking back what it did
 	plugin := cni.Plugin{Stdout: os.Stdout}
 	if err := skel.PluginMainFuncsWithError(plugin.Funcs(), cni.Versions, about); err != nil {
 		if printErr := err.Print(); printErr != nil {
