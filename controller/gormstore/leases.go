@@ -143,15 +143,17 @@ func containers(cmd controller.GrantLease) string {
 	return fmt.Sprintf("%d containers run in %s", cmd.Containers, cmd.Subnet)
 }
 
-// lend gives a lease to a cell that has none.
+// lend gives a lease to a cell that has none. A subnet that is kept for a cell
+// that is away, whose containers may run on, goes to containers that run in it;
+// else only to who can have no other.
 func (w *write) lend(cmd controller.GrantLease, others []leaseRow) error {
 	p, of := w.pool(), kind(cmd.SingleIP)
 	if cmd.Subnet.IsValid() && kindOf(cmd.Subnet) == of {
 		had, err := p.again(cmd.Subnet, others)
-		if err == nil {
+		switch {
+		case err == nil && (cmd.Containers > 0 || len(had.reclaim) == 0):
 			return w.give(cmd, had)
-		}
-		if cmd.Containers > 0 {
+		case err != nil && cmd.Containers > 0:
 			return api.Conflict("cell %s: %s, and it cannot have that again: %w; stop them, and it gets another lease", cmd.Cell, containers(cmd), err)
 		}
 	}

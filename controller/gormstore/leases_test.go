@@ -172,6 +172,43 @@ func TestExpiredLeases(t *testing.T) {
 	})
 }
 
+// TestKeptSubnet: what is kept for a cell that is away is not given to another
+// that had it before it, while there is room; but to containers that run in it.
+func TestKeptSubnet(t *testing.T) {
+	onEach(t, func(t *testing.T, db place) {
+		f := newFleet(t, db)
+		first, router := controller.GrantLease{Subnet: subnet("10.255.1.0/24")}, controller.GrantLease{SingleIP: true, Subnet: subnet("10.255.0.1/32")}
+		running := first
+		running.Containers = 7
+		f.ask(1, controller.GrantLease{})
+		do(t, f.Store, controller.RemoveCell{Cell: "cell-1", By: "ann"})
+		f.are([3]string{f.ask(2, controller.GrantLease{}), "10.255.1.0/24", "who has it next"})
+		f.expire(2)
+		f.are(
+			[3]string{f.ask(1, first), "10.255.2.0/24", "who had it first is back, with nothing running"},
+			[3]string{f.ask(2, running), "10.255.1.0/24 returning", "for whom it was kept is back, with its containers"},
+		)
+		f.expire(2)
+		f.are(
+			[3]string{f.ask(3, controller.GrantLease{}), "10.255.3.0/24", "a new cell"},
+			[3]string{f.ask(4, first), "10.77.1.0/24", "another that had it, and the last free subnet"},
+			[3]string{f.ask(5, first), "10.255.1.0/24", "the network is full"},
+			[3]string{f.has(2), "none", "the network is full"},
+		)
+		f.expire(5)
+		f.are(
+			[3]string{f.ask(2, running), "10.255.1.0/24 returning", "containers run in what is kept for another"},
+			[3]string{f.has(5), "none", "for whom it was kept"},
+		)
+		f.ask(6, router)
+		f.expire(6)
+		f.are(
+			[3]string{f.ask(7, router), "10.255.0.2/32", "an address that is kept for another"},
+			[3]string{f.has(6), "10.255.0.1/32 expired", "for whom it is kept"},
+		)
+	})
+}
+
 // TestRenewal is not logged; a lease is expired only as it was looked at, and
 // once it has it is not renewed.
 func TestRenewal(t *testing.T) {
