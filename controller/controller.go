@@ -34,6 +34,7 @@ type Controller struct {
 	loaded   api.Revision // what the database had when we started
 	requests chan func(*State)
 	stopped  chan struct{} // closed when Run returns
+	watch    *watch        // of the leases that nobody renews
 	revision atomic.Uint64 // state's, for those outside the loop
 	reached  signal        // revision has grown
 	acked    signal        // a debt was paid or a stream has ended
@@ -64,6 +65,7 @@ func New(ctx context.Context, store Store, overlay Overlay, log *slog.Logger) (*
 		requests: make(chan func(*State)),
 		stopped:  make(chan struct{}),
 		links:    map[flows.CellID]*link{},
+		watch:    newWatch(overlay.LeaseExpiry),
 
 		logged:    make(chan struct{}, 1),
 		unnamed:   make(chan struct{}, 1),

@@ -105,11 +105,13 @@ type UndrainCell struct {
 }
 
 // RemoveCell ends the lease of a cell and forgets it. NotFound: there is no such
-// cell. Conflict: its lease was renewed within the last Quiet.
+// cell. Conflict: its lease was renewed within the last Quiet, or by a clock
+// that was ahead of this one, and not at Silent.
 type RemoveCell struct {
-	Cell  flows.CellID
-	By    string
-	Quiet time.Duration // 0: whenever it was renewed
+	Cell   flows.CellID
+	By     string
+	Quiet  time.Duration // 0: whenever it was renewed
+	Silent time.Time     // a renewal that stayed the last one for Quiet, by no clock of the database; zero: none
 }
 
 // FreeGroups puts those group ids into quarantine that no policy names.
