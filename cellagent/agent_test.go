@@ -130,6 +130,23 @@ func TestDriftIsRepaired(t *testing.T) {
 	}
 }
 
+// TestFlowThatADumpDoesNotTell: a foreign flow goes even if what is printed of its
+// match does not remove it, and is not found again.
+func TestFlowThatADumpDoesNotTell(t *testing.T) {
+	b := newBed(t)
+	b.cfg.Reconcile = 100 * time.Millisecond
+	b.startAgent()
+	b.inStep()
+	b.ovs.ofctl("br-weft", "add-flow", "table=0,priority=7,tun_gbp_flags=0x8/0x8,actions=drop")
+	eventually(t, "it is noticed", func() bool { return b.status().Counters.Drift > 0 })
+	b.inStep()
+	seen := b.status().Counters
+	eventually(t, "the agent has looked again", func() bool { return b.status().Counters.Reconciles > seen.Reconciles+2 })
+	if s := b.status(); s.Counters.Drift != seen.Drift || s.Counters.Bundles != seen.Bundles || s.Counters.OfctlBundles != 1 {
+		t.Errorf("counters %+v, had %+v: want one replacement and then no more", s.Counters, seen)
+	}
+}
+
 // TestNothingIsDeletedBeforeACompleteTable: without the controller an agent
 // that starts leaves the bridge as it finds it.
 func TestNothingIsDeletedBeforeACompleteTable(t *testing.T) {
