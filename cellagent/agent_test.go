@@ -399,3 +399,18 @@ func TestForeignLeaseIsNotTaken(t *testing.T) {
 		t.Error("flows changed")
 	}
 }
+
+// TestStreamThatEndsSoonIsNotHurried: an agent whose streams somebody ends again
+// and again, such as a machine of the same name, asks less and less often.
+func TestStreamThatEndsSoonIsNotHurried(t *testing.T) {
+	b := newBed(t)
+	b.startAgent()
+	began := time.Now()
+	for n := 1; n <= 6; n++ {
+		eventually(t, "the agent is connected", func() bool { return strings.Count(b.log.String(), "connected to the controller") == n })
+		b.controller.do(func() { b.controller.current.end(); b.controller.current = nil })
+	}
+	if took := time.Since(began); took < 1500*time.Millisecond { // 50, 100, 200, 400 and 800 ms at least
+		t.Errorf("six streams in %v", took)
+	}
+}

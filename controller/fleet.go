@@ -47,7 +47,7 @@ func (c *Controller) UndrainCell(ctx context.Context, cell flows.CellID, by stri
 func (c *Controller) RemoveCell(ctx context.Context, cell flows.CellID, by string) (api.Revision, error) {
 	cmd := RemoveCell{Cell: cell, By: by}
 	if c.store.Shared() {
-		cmd.Quiet = quietIntervals * c.watch.interval
+		cmd.Quiet = c.quiet()
 		cmd.Silent = c.watch.silent(cell, cmd.Quiet)
 	}
 	if l := c.link(cell); l != nil {

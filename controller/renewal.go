@@ -126,7 +126,7 @@ func (c *Controller) renewOnce(ctx context.Context, w *watch, now time.Time) (er
 	}()
 	connected := c.connected()
 	if len(connected) > 0 {
-		if _, err := c.store.Write(ctx, RenewLeases{Cells: slices.Sorted(maps.Keys(connected))}); err != nil {
+		if _, err := c.store.Write(ctx, RenewLeases{Cells: slices.Sorted(maps.Keys(connected)), Replica: c.replica}); err != nil {
 			return err
 		}
 	}
@@ -151,12 +151,8 @@ func (c *Controller) renewOnce(ctx context.Context, w *watch, now time.Time) (er
 // connected lists the cells that have a stream here.
 func (c *Controller) connected() map[flows.CellID]bool {
 	cells := map[flows.CellID]bool{}
-	for _, l := range c.allLinks() {
-		l.mu.Lock()
-		if l.stream != nil {
-			cells[l.cell] = true
-		}
-		l.mu.Unlock()
+	for cell := range c.streams() {
+		cells[cell] = true
 	}
 	return cells
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sort"
 	"strconv"
+	"time"
 
 	"gorm.io/gorm"
 
@@ -67,10 +68,13 @@ func (w *write) grantLease(cmd controller.GrantLease) error {
 			}
 		}
 	}
-	switch {
-	case own == nil:
+	if own == nil {
 		return w.lend(cmd, others)
-	case kindOf(own.prefix()) == kind(cmd.SingleIP):
+	}
+	if err := w.mayMove(*own, cmd); err != nil {
+		return err
+	}
+	if kindOf(own.prefix()) == kind(cmd.SingleIP) {
 		return w.renew(*own, cmd)
 	}
 	return w.changeKind(*own, cmd, others)
@@ -106,7 +110,7 @@ func (w *write) renew(own leaseRow, cmd controller.GrantLease) error {
 		now.State = returning
 	}
 	err := w.tx.Model(&leaseRow{}).Where("cell = ?", own.Cell).
-		Updates(map[string]any{"vtep": now.VTEP, "renewed_at": now.RenewedAt, "state": now.State}).Error
+		Updates(map[string]any{"vtep": now.VTEP, "renewed_at": now.RenewedAt, "state": now.State, "replica": ""}).Error
 	if err != nil {
 		return fmt.Errorf("renewing the lease of cell %s: %w", own.Cell, err)
 	}
@@ -114,6 +118,17 @@ func (w *write) renew(own leaseRow, cmd controller.GrantLease) error {
 		w.did.Lease = &leaseBody{Cell: now.Cell, Subnet: now.Subnet, VTEP: now.VTEP, Returning: now.State == returning}
 	}
 	return nil
+}
+
+// mayMove refuses another tunnel end while the cell is connected to another
+// replica from the one that it has: then there are two of it.
+func (w *write) mayMove(own leaseRow, cmd controller.GrantLease) error {
+	age := w.now.Sub(time.UnixMilli(own.RenewedAt))
+	if own.VTEP == cmd.VTEP.String() || own.State == expired || own.Replica == "" || own.Replica == cmd.Replica || age.Abs() >= cmd.Quiet {
+		return nil
+	}
+	return controller.ConnectedFrom(cmd.Cell, cmd.VTEP, own.VTEP,
+		fmt.Sprintf("; if that controller is dead, %v after it renewed the lease last", cmd.Quiet))
 }
 
 // changeKind gives a cell a lease of the other kind, and takes the old one.
@@ -254,7 +269,7 @@ func (w *write) leases() ([]leaseRow, error) { return readLeases(w.tx) }
 // readLeases reads all leases. What a hand put there in place of text reads as
 // text, and in place of a time as 1970.
 func readLeases(tx *gorm.DB) ([]leaseRow, error) {
-	found, err := tx.Raw("SELECT cell, subnet, vtep, renewed_at, state FROM leases ORDER BY cell").Rows()
+	found, err := tx.Raw("SELECT cell, subnet, vtep, renewed_at, state, replica FROM leases ORDER BY cell").Rows()
 	if err != nil {
 		return nil, fmt.Errorf("reading leases: %w", err)
 	}
@@ -265,7 +280,7 @@ func readLeases(tx *gorm.DB) ([]leaseRow, error) {
 		if err != nil {
 			return nil, fmt.Errorf("reading leases: %w", err)
 		}
-		row := leaseRow{Cell: text(values[0]), Subnet: text(values[1]), VTEP: text(values[2]), State: text(values[4])}
+		row := leaseRow{Cell: text(values[0]), Subnet: text(values[1]), VTEP: text(values[2]), State: text(values[4]), Replica: text(values[5])}
 		row.RenewedAt, _ = strconv.ParseInt(text(values[3]), 10, 64)
 		rows = append(rows, row)
 	}

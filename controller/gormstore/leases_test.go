@@ -209,6 +209,46 @@ func TestKeptSubnet(t *testing.T) {
 	})
 }
 
+// TestTwoMachinesOfOneCell: while a cell is connected to one replica, another
+// gives its lease to no other VTEP.
+func TestTwoMachinesOfOneCell(t *testing.T) {
+	onEach(t, func(t *testing.T, db place) {
+		f := newFleet(t, db)
+		cells, twin := []flows.CellID{"cell-1", "cell-2"}, netip.MustParseAddr("192.0.2.101")
+		by := func(replica, vtep string) controller.GrantLease {
+			return controller.GrantLease{VTEP: netip.MustParseAddr(vtep), Replica: replica, Quiet: 20 * time.Minute}
+		}
+		refused := "conflict: vtep 192.0.2.101: cell cell-1 is connected from 192.0.2.1: if these are two machines (one is a clone of the other), give one of them a cell and certificate of its own; " +
+			"if the cell's address has changed, it gets its lease when the old connection has ended, within half a minute; if that controller is dead, 20m0s after it renewed the lease last"
+		f.are([3]string{f.ask(1, by("A", "192.0.2.1")), "10.255.1.0/24", "a new cell"})
+		do(t, f.Store, controller.RenewLeases{Cells: cells, Replica: "A"})
+		f.now = f.now.Add(19 * time.Minute)
+		single := by("B", twin.String())
+		single.SingleIP = true
+		f.are(
+			[3]string{f.ask(1, by("B", "192.0.2.101")), refused, "another machine asks another replica"},
+			[3]string{f.ask(1, single), refused, "for a lease of another kind"},
+			[3]string{f.ask(1, by("A", "192.0.2.101")), "10.255.1.0/24", "it asks the one that knows whether the cell is connected"},
+		)
+		do(t, f.Store, controller.RenewLeases{Cells: cells, Replica: "B"})
+		do(t, f.Store, controller.LeaveCells{Cells: cells, Replica: "A"}) // which notices late
+		f.are([3]string{f.ask(1, by("A", "192.0.2.1")), "conflict: vtep 192.0.2.1: cell cell-1 is connected from 192.0.2.101", "it went to the other replica"})
+		do(t, f.Store, controller.LeaveCells{Cells: cells, Replica: "B"})
+		f.are([3]string{f.ask(1, by("A", "192.0.2.1")), "10.255.1.0/24", "its stream has ended"})
+		do(t, f.Store, controller.RenewLeases{Cells: cells, Replica: "A"})
+		f.are(
+			[3]string{f.ask(1, by("B", "192.0.2.1")), "10.255.1.0/24", "it goes to the other replica"},
+			[3]string{f.ask(1, by("B", "192.0.2.101")), "10.255.1.0/24", "and has no stream yet"},
+		)
+		do(t, f.Store, controller.RenewLeases{Cells: cells, Replica: "A"})
+		f.now = f.now.Add(20 * time.Minute)
+		f.are([3]string{f.ask(1, by("B", "192.0.2.1")), "10.255.1.0/24", "the replica that had it is dead"})
+		do(t, f.Store, controller.RenewLeases{Cells: cells, Replica: "A"})
+		f.expire(1)
+		f.are([3]string{f.ask(1, by("B", "192.0.2.101")), "10.255.1.0/24 returning", "its lease has expired"})
+	})
+}
+
 // TestRenewal is not logged; a lease is expired only as it was looked at, and
 // once it has it is not renewed.
 func TestRenewal(t *testing.T) {

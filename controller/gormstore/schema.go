@@ -41,6 +41,7 @@ type (
 		VTEP      string `gorm:"column:vtep"` // IPv4
 		RenewedAt int64  // Unix time, ms
 		State     string // inForce, expired or returning
+		Replica   string // that said last that the cell has a stream there; "": none does
 	}
 	// drainRow is a cell that is to start no more containers, or that has been
 	// drained: then it has no lease.
@@ -139,6 +140,9 @@ var migrations = []migration{
 	}, func(tx *gorm.DB, now time.Time) error {
 		return tx.Exec("UPDATE leases SET renewed_at = ? WHERE renewed_at = 0", now.UnixMilli()).Error
 	}},
+	{"0005-replicas-of-cells", []string{
+		"ALTER TABLE leases ADD COLUMN replica VARCHAR(63) NOT NULL DEFAULT ''",
+	}, nil},
 }
 
 // migration is one step of the schema: frozen statements, and what statements
