@@ -59,8 +59,8 @@ func NewAgentClient(baseURL string, config *tls.Config) *AgentClient {
 }
 
 // Lease asks for the cell's overlay subnet, the same one each time. Conflict if
-// another cell has this VTEP, the cell was drained, or its containers run where
-// its lease is not; Exhausted if no subnet is left.
+// another cell has this VTEP, this one is connected from another, it was drained,
+// or its containers run where its lease is not; Exhausted if no subnet is left.
 func (c *AgentClient) Lease(ctx context.Context, want LeaseRequest) (Lease, error) {
 	var lease Lease
 	err := c.post(ctx, Version+"/lease", want, &lease)

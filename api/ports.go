@@ -179,8 +179,8 @@ type Fleet interface {
 // common name of the agent's certificate, never what the request claims.
 type Agents interface {
 	// Lease gives the cell its overlay subnet, the same one each time. Conflict:
-	// another cell has its VTEP, it was drained, or its containers run where its
-	// lease is not. Exhausted: no subnet is left.
+	// another cell has its VTEP, it is connected from another, it was drained, or
+	// its containers run where its lease is not. Exhausted: no subnet is left.
 	Lease(ctx context.Context, cell flows.CellID, want LeaseRequest) (Lease, error)
 	// Open starts the cell's stream; an older stream of the cell ends.
 	Open(ctx context.Context, cell flows.CellID, hello Hello) (Stream, error)

@@ -62,7 +62,8 @@ func (s Server) Serve(ctx context.Context, listener net.Listener) error {
 		MaxHeaderBytes:    64 << 10,
 		BaseContext:       func(net.Listener) context.Context { return ctx },
 		ErrorLog:          slog.NewLogLogger(s.Log.Handler(), slog.LevelInfo), // failed handshakes, above all
-		HTTP2:             &http.HTTP2Config{SendPingTimeout: silenceLimit, PingTimeout: silenceLimit},
+		// Who has gone without a word is noticed within silenceLimit, by either side.
+		HTTP2: &http.HTTP2Config{SendPingTimeout: pingInterval, PingTimeout: silenceLimit - pingInterval},
 	}
 	stopped := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {

@@ -130,6 +130,23 @@ func TestDriftIsRepaired(t *testing.T) {
 	}
 }
 
+// TestFlowThatADumpDoesNotTell: a foreign flow goes even if what is printed of its
+// match does not remove it, and is not found again.
+func TestFlowThatADumpDoesNotTell(t *testing.T) {
+	b := newBed(t)
+	b.cfg.Reconcile = 100 * time.Millisecond
+	b.startAgent()
+	b.inStep()
+	b.ovs.ofctl("br-weft", "add-flow", "table=0,priority=7,tun_gbp_flags=0x8/0x8,actions=drop")
+	eventually(t, "it is noticed", func() bool { return b.status().Counters.Drift > 0 })
+	b.inStep()
+	seen := b.status().Counters
+	eventually(t, "the agent has looked again", func() bool { return b.status().Counters.Reconciles > seen.Reconciles+2 })
+	if s := b.status(); s.Counters.Drift != seen.Drift || s.Counters.Bundles != seen.Bundles || s.Counters.OfctlBundles != 1 {
+		t.Errorf("counters %+v, had %+v: want one replacement and then no more", s.Counters, seen)
+	}
+}
+
 // TestNothingIsDeletedBeforeACompleteTable: without the controller an agent
 // that starts leaves the bridge as it finds it.
 func TestNothingIsDeletedBeforeACompleteTable(t *testing.T) {
@@ -381,5 +398,20 @@ func TestForeignLeaseIsNotTaken(t *testing.T) {
 	})
 	if !slices.Equal(b.ovs.table(), before) {
 		t.Error("flows changed")
+	}
+}
+
+// TestStreamThatEndsSoonIsNotHurried: an agent whose streams somebody ends again
+// and again, such as a machine of the same name, asks less and less often.
+func TestStreamThatEndsSoonIsNotHurried(t *testing.T) {
+	b := newBed(t)
+	b.startAgent()
+	began := time.Now()
+	for n := 1; n <= 6; n++ {
+		eventually(t, "the agent is connected", func() bool { return strings.Count(b.log.String(), "connected to the controller") == n })
+		b.controller.do(func() { b.controller.current.end(); b.controller.current = nil })
+	}
+	if took := time.Since(began); took < 1500*time.Millisecond { // 50, 100, 200, 400 and 800 ms at least
+		t.Errorf("six streams in %v", took)
 	}
 }

@@ -50,8 +50,21 @@ func (o ofctl) Apply(ctx context.Context, add, remove []flows.Flow) error {
 	if len(lines) == 0 {
 		return nil
 	}
+	return o.bundle(ctx, "add-flows", lines)
+}
+
+// Replace implements Switch.
+func (o ofctl) Replace(ctx context.Context, table flows.Table) error {
+	lines := make([]string, len(table))
+	for i, f := range table {
+		lines[i] = numbered(f.String())
+	}
+	return o.bundle(ctx, "replace-flows", lines)
+}
+
+func (o ofctl) bundle(ctx context.Context, command string, lines []string) error {
 	input := strings.Join(lines, "\n") + "\n"
-	_, err := o.run(ctx, strings.NewReader(input), "--bundle", "--no-names", "add-flows", "unix:"+o.socket, "-")
+	_, err := o.run(ctx, strings.NewReader(input), "--bundle", "--no-names", command, "unix:"+o.socket, "-")
 	var failed *exec.ExitError
 	if errors.As(err, &failed) {
 		if refused := explain(string(failed.Stderr), lines); refused != nil {

@@ -123,7 +123,8 @@ func (a *Agent) reconcile(ctx context.Context) error {
 		return err
 	}
 	wanted := a.admissible(a.want)
-	add, remove := flows.Diff(have, a.table(wanted))
+	table := a.table(wanted)
+	add, remove := flows.Diff(have, table)
 	if a.held != nil && len(add)+len(remove) > 0 {
 		a.counts.Drift += uint64(len(add) + len(remove))
 		a.log.Warn("the switch differed from what it acknowledged; repairing", "missing", firstFlows(add), "foreign", firstFlows(remove))
@@ -131,9 +132,40 @@ func (a *Agent) reconcile(ctx context.Context) error {
 	if err := a.apply(ctx, add, remove); err != nil {
 		return err
 	}
+	if len(remove) > 0 {
+		if err := a.sweep(ctx, remove, table); err != nil {
+			return err
+		}
+	}
 	a.counts.Reconciles++
 	a.held, a.suspect = wanted, false
 	clear(a.dirty)
+	return nil
+}
+
+// sweep replaces the table if something is still there after its removal: a dump does not tell all
+// of every match (Open vSwitch prints tun_gbp_flags without its mask), and what
+// it tells of such a flow is no flow of the switch.
+func (a *Agent) sweep(ctx context.Context, removed []flows.Flow, table flows.Table) error {
+	have, err := a.sw.DumpFlows(ctx)
+	if err != nil {
+		return err
+	}
+	_, foreign := flows.Diff(have, table)
+	gone := make(map[flows.Flow]bool, len(removed))
+	for _, f := range removed {
+		gone[f] = true
+	}
+	foreign = slices.DeleteFunc(foreign, func(f flows.Flow) bool { return !gone[f] })
+	if len(foreign) == 0 {
+		return nil
+	}
+	a.log.Warn("foreign flows cannot be removed by what a dump tells of them: the table is replaced", "foreign", firstFlows(foreign))
+	if err := a.sw.Replace(ctx, table); err != nil {
+		return fmt.Errorf("replace the table by revision %d: %w", a.want.revision, err)
+	}
+	a.counts.Bundles++
+	a.counts.OfctlBundles++
 	return nil
 }
 

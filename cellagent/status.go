@@ -77,7 +77,7 @@ type Fault struct {
 type Counters struct {
 	FlowMods          uint64 `json:"flow_mods"`     // flows added and removed
 	Bundles           uint64 `json:"bundles"`       // atomic changes of the switch
-	OfctlBundles      uint64 `json:"ofctl_bundles"` // those that went by ovs-ofctl, for a term that the agent has no encoding for
+	OfctlBundles      uint64 `json:"ofctl_bundles"` // those that went by ovs-ofctl, for what the agent has no encoding for, or a dump no words
 	Reconciles        uint64 `json:"reconciles"`
 	Drift             uint64 `json:"drift"`              // flows repaired that the switch had acknowledged, or that are foreign
 	SwitchConnections uint64 `json:"switch_connections"` // 1, and one more for each restart of ovs-vswitchd

@@ -18,6 +18,10 @@ type Switch interface {
 	// switch has answered. Its error is a *RefusedError if the switch, not the
 	// way to it, is the cause.
 	Apply(ctx context.Context, add, remove []flows.Flow) error
+	// Replace makes the bridge hold this table and nothing else, in one atomic
+	// bundle that leaves equal flows alone. It is slower, and needs no dump to tell
+	// what is to go. Its error is as that of Apply.
+	Replace(ctx context.Context, table flows.Table) error
 }
 
 // RefusedError says which flow of a bundle was refused, and why.

@@ -15,12 +15,16 @@ import (
 const (
 	redialFirst = 100 * time.Millisecond
 	redialMost  = 5 * time.Second
+	// settledAfter is how long a stream must have lived for the next attempt to
+	// come at once: one that ends sooner, again and again, is somebody else's too.
+	settledAfter = 2 * redialMost
 )
 
 // stream is the agent's side of one stream, owned by the agent's goroutine.
 // The zero value is no stream.
 type stream struct {
 	id       string                  // the controller's name for it; "" until the snapshot is here
+	since    time.Time               // when that came
 	cancel   context.CancelFunc      // ends its goroutines
 	outbox   *outbox                 // what is to be told
 	reported map[string]api.Endpoint // what the controller has been told, by container
@@ -167,6 +171,9 @@ func (a *Agent) lost(s *stream, err error) {
 	}
 	s.cancel()
 	a.stream, a.offlineSince = nil, time.Now()
+	if s.id != "" && time.Since(s.since) > settledAfter {
+		a.backoff = redialFirst
+	}
 	a.fault("stream", err)
 	a.redial()
 }
@@ -182,7 +189,7 @@ func (a *Agent) receive(s *stream, msg api.Message) {
 		return
 	}
 	if msg.Type == api.TypeSnapshot {
-		s.id, a.backoff = msg.Stream, redialFirst
+		s.id, s.since = msg.Stream, time.Now()
 		s.outbox.identify(msg.Stream)
 		a.fallback = desired{}
 		a.fault("stream", nil)

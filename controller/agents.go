@@ -14,6 +14,9 @@ import (
 // Lease gives the cell its overlay subnet, the same one each time.
 func (c *Controller) Lease(ctx context.Context, cell flows.CellID, req api.LeaseRequest) (api.Lease, error) {
 	cmd, err := c.checkLease(cell, req)
+	if err == nil {
+		err = c.mayMove(cell, cmd.VTEP)
+	}
 	if err != nil {
 		return api.Lease{}, err
 	}
@@ -56,7 +59,7 @@ func (c *Controller) checkLease(cell flows.CellID, req api.LeaseRequest) (cmd Gr
 	if err := api.CheckCell(cell); err != nil {
 		return cmd, err
 	}
-	cmd = GrantLease{Cell: cell, Containers: req.Containers, SingleIP: req.SingleIP}
+	cmd = GrantLease{Cell: cell, Containers: req.Containers, SingleIP: req.SingleIP, Replica: c.replica, Quiet: c.quiet()}
 	if cmd.VTEP, err = c.checkVTEP(req.VTEP); err != nil {
 		return cmd, err
 	}
@@ -104,6 +107,8 @@ func (c *Controller) Open(ctx context.Context, cell flows.CellID, hello api.Hell
 		if refusal = c.mayOpen(s, cell, hello); refusal != nil {
 			return
 		}
+		peer, _ := s.Peer(cell)
+		st.vtep = peer.VTEP
 		st.link = c.link(cell)
 		st.link.attach(st, s.Revision())
 		c.step(EndpointsReplaced{Cell: cell, Endpoints: hello.Endpoints, Services: services})
@@ -112,6 +117,7 @@ func (c *Controller) Open(ctx context.Context, cell flows.CellID, hello api.Hell
 		return nil, err
 	}
 	c.acked.fire() // whoever waits for connected cells now waits for this one too
+	token(c.attended)
 	c.log.Info("stream opened", "cell", cell, "stream", st.id, "endpoints", len(hello.Endpoints))
 	return st, nil
 }

@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"crypto/rand"
 	"log/slog"
 	"maps"
 	"slices"
@@ -34,6 +35,8 @@ type Controller struct {
 	loaded   api.Revision // what the database had when we started
 	requests chan func(*State)
 	stopped  chan struct{} // closed when Run returns
+	watch    *watch        // of the leases that nobody renews
+	replica  string        // this process, among those that share the database; "": none does
 	revision atomic.Uint64 // state's, for those outside the loop
 	reached  signal        // revision has grown
 	acked    signal        // a debt was paid or a stream has ended
@@ -42,6 +45,7 @@ type Controller struct {
 	logged    chan struct{} // the log may have grown
 	unnamed   chan struct{} // an app may lack a group id
 	unsettled chan struct{} // a cell may be drained, or back
+	attended  chan struct{} // a stream was opened or has ended
 
 	mu    sync.Mutex // guards links, which only the loop adds to
 	links map[flows.CellID]*link
@@ -64,10 +68,15 @@ func New(ctx context.Context, store Store, overlay Overlay, log *slog.Logger) (*
 		requests: make(chan func(*State)),
 		stopped:  make(chan struct{}),
 		links:    map[flows.CellID]*link{},
+		watch:    newWatch(overlay.LeaseExpiry),
 
 		logged:    make(chan struct{}, 1),
 		unnamed:   make(chan struct{}, 1),
 		unsettled: make(chan struct{}, 1),
+		attended:  make(chan struct{}, 1),
+	}
+	if store.Shared() {
+		c.replica = rand.Text()
 	}
 	c.step(snapshot.Change)
 	return c, nil
@@ -78,7 +87,7 @@ func (c *Controller) Run(ctx context.Context) error {
 	var running sync.WaitGroup
 	parts := []func(context.Context){c.loop, c.follow, c.name, c.settle, c.renew, c.housekeep}
 	if c.store.Shared() {
-		parts = append(parts, c.poll)
+		parts = append(parts, c.poll, c.attend)
 	}
 	for _, part := range parts {
 		running.Go(func() { part(ctx) })
@@ -177,6 +186,7 @@ func (c *Controller) meet(change Change) {
 				c.links[ev.Peer.Cell] = newLink(ev.Peer.Cell, change.Revision)
 			}
 			c.mu.Unlock()
+			c.moved(ev.Peer)
 		case LeaseExpired:
 			c.unlink(ev.Cell)
 		case LeaseReleased:

@@ -48,7 +48,8 @@ func (c *Controller) UndrainCell(ctx context.Context, cell flows.CellID, by stri
 func (c *Controller) RemoveCell(ctx context.Context, cell flows.CellID, by string) (api.Revision, error) {
 	cmd := RemoveCell{Cell: cell, By: by}
 	if c.store.Shared() {
-		cmd.Quiet = quietIntervals * renewalInterval(c.overlay.LeaseExpiry)
+		cmd.Quiet = c.quiet()
+		cmd.Silent = c.watch.silent(cell, cmd.Quiet)
 	}
 	if l := c.link(cell); l != nil {
 		l.mu.Lock()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/weft-sdn/weft/flows"
@@ -37,8 +38,10 @@ func renewalInterval(expiry time.Duration) time.Duration {
 // anew: nobody may have been able to renew meanwhile.
 type watch struct {
 	expiry, interval time.Duration
-	looked           time.Time // the last time; zero: never
-	seen             map[flows.CellID]sighting
+
+	mu     sync.Mutex
+	looked time.Time // the last time; zero: never
+	seen   map[flows.CellID]sighting
 }
 
 // sighting is for how long a renewal has been the last one of its cell.
@@ -48,7 +51,7 @@ type sighting struct {
 }
 
 func newWatch(expiry time.Duration) *watch {
-	return &watch{expiry: expiry, interval: renewalInterval(expiry), seen: map[flows.CellID]sighting{}}
+	return &watch{expiry: expiry, interval: renewalInterval(expiry)}
 }
 
 // look takes in what the database says at now of the leases in force, and which
@@ -66,7 +69,9 @@ func (w *watch) look(now time.Time, renewals []Renewal, connected map[flows.Cell
 			s.since = had.since + passed
 		}
 		seen[r.Cell] = s
-		if s.since >= graceIntervals*w.interval && now.Sub(r.At) >= w.expiry {
+		// One from far in the future was made by a clock that was wrong, and says as
+		// little for its cell as one from far in the past.
+		if s.since >= graceIntervals*w.interval && now.Sub(r.At).Abs() >= w.expiry {
 			expired = append(expired, r)
 		}
 	}
@@ -75,7 +80,22 @@ func (w *watch) look(now time.Time, renewals []Renewal, connected map[flows.Cell
 }
 
 // forget begins anew: the database could not be asked or written.
-func (w *watch) forget() { w.looked, w.seen = time.Time{}, map[flows.CellID]sighting{} }
+func (w *watch) forget() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.looked, w.seen = time.Time{}, nil
+}
+
+// silent returns the last renewal of a cell that has been seen to be its last
+// for so long; the zero time if there is none.
+func (w *watch) silent(cell flows.CellID, quiet time.Duration) time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if s, is := w.seen[cell]; is && s.since >= quiet {
+		return s.renewed
+	}
+	return time.Time{}
+}
 
 // renew renews the leases of the cells that are connected, and expires those
 // that nobody renews, until ctx ends.
@@ -83,16 +103,15 @@ func (c *Controller) renew(ctx context.Context) {
 	if c.overlay.LeaseExpiry == 0 {
 		return
 	}
-	w := newWatch(c.overlay.LeaseExpiry)
-	ticker := time.NewTicker(w.interval)
+	ticker := time.NewTicker(c.watch.interval)
 	defer ticker.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case now := <-ticker.C:
-			if err := c.renewOnce(ctx, w, now); err != nil && ctx.Err() == nil {
-				c.log.Error("renewing leases: none expires meanwhile", "error", err, "retry_in", w.interval)
+			if err := c.renewOnce(ctx, c.watch, now); err != nil && ctx.Err() == nil {
+				c.log.Error("renewing leases: none expires meanwhile", "error", err, "retry_in", c.watch.interval)
 			}
 		}
 	}
@@ -107,7 +126,7 @@ func (c *Controller) renewOnce(ctx context.Context, w *watch, now time.Time) (er
 	}()
 	connected := c.connected()
 	if len(connected) > 0 {
-		if _, err := c.store.Write(ctx, RenewLeases{Cells: slices.Sorted(maps.Keys(connected))}); err != nil {
+		if _, err := c.store.Write(ctx, RenewLeases{Cells: slices.Sorted(maps.Keys(connected)), Replica: c.replica}); err != nil {
 			return err
 		}
 	}
@@ -132,12 +151,8 @@ func (c *Controller) renewOnce(ctx context.Context, w *watch, now time.Time) (er
 // connected lists the cells that have a stream here.
 func (c *Controller) connected() map[flows.CellID]bool {
 	cells := map[flows.CellID]bool{}
-	for _, l := range c.allLinks() {
-		l.mu.Lock()
-		if l.stream != nil {
-			cells[l.cell] = true
-		}
-		l.mu.Unlock()
+	for cell := range c.streams() {
+		cells[cell] = true
 	}
 	return cells
 }

@@ -57,7 +57,8 @@ func TestWatch(t *testing.T) {
 		"another replica renews it":                     {every(0, 300, func(at int) sight { return sight{renewed: at - at%3} }), never},
 		"another replica, whose clock is a day behind":  {every(0, 300, func(at int) sight { return sight{renewed: at - at%9 - 24*60} }), never},
 		"another replica, whose clock is a day ahead":   {every(0, 300, func(at int) sight { return sight{renewed: at - at%9 + 24*60} }), never},
-		"its clock was a day ahead, and it died":        {every(0, 300, renewedAt(24*60)), never},
+		"... and neither lives any more":                {every(0, 300, renewedAt(24*60)), 15},
+		"a clock that was half an hour ahead, the same": {every(0, 300, renewedAt(30)), 90},
 		"it is connected here, and cannot be renewed":   {every(0, 300, func(int) sight { return sight{renewed: 0, connected: true} }), never},
 		"it was connected here until minute 90":         {every(0, 120, func(at int) sight { return sight{renewed: 0, connected: at < 90} }), 102},
 		"the database answers now and then":             {every(0, 300, func(at int) sight { return sight{failed: at%12 == 0} }), never},
@@ -88,6 +89,30 @@ func TestWatch(t *testing.T) {
 				t.Errorf("expired in minute %d, want %d (%d: never)", got, c.want, never)
 			}
 		})
+	}
+}
+
+// TestSilent: a renewal is silent when it was seen to stay the last one, whatever
+// its time; and never after a look that failed.
+func TestSilent(t *testing.T) {
+	w, now := newWatch(time.Hour), time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	ahead := now.Add(10 * 365 * 24 * time.Hour)
+	for minute := 0; minute <= 6; minute += 3 {
+		at := now.Add(time.Duration(minute) * time.Minute)
+		w.look(at, []Renewal{{Cell: "dead", At: ahead}, {Cell: "alive", At: at}}, nil)
+		want := time.Time{}
+		if minute == 6 {
+			want = ahead
+		}
+		if got := w.silent("dead", 6*time.Minute); !got.Equal(want) {
+			t.Errorf("minute %d: the renewal of %v is silent, want %v", minute, got, want)
+		}
+	}
+	if got := w.silent("alive", 6*time.Minute); !got.IsZero() {
+		t.Errorf("the renewal of %v is silent, and was just made", got)
+	}
+	if w.forget(); !w.silent("dead", 6*time.Minute).IsZero() {
+		t.Error("silent after a look that failed")
 	}
 }
 

@@ -128,6 +128,30 @@ func TestRemoveThatAnotherReplicaServes(t *testing.T) {
 	}
 }
 
+// TestRemoveWhoseRenewalIsOfTheFuture: then who is asked relies on what it has
+// seen itself.
+func TestRemoveWhoseRenewalIsOfTheFuture(t *testing.T) {
+	server, schema := mariadb.Schema(t)
+	short := overlay()
+	short.LeaseExpiry = 10 * time.Second // renewed every half a second
+	one, stop := replicaOf(t, server.DSN(schema), short)
+	t.Cleanup(stop)
+	leased(t, one, "cell-1", api.LeaseRequest{})
+	if err := server.Exec(schema, "UPDATE leases SET renewed_at = renewed_at + 9000"); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	_, err := one.RemoveCell(t.Context(), "cell-1", "ann")
+	if !errors.Is(err, api.ErrConflict) {
+		t.Errorf("not seen to stay: %v", err)
+	}
+	for ; err != nil; time.Sleep(5 * time.Millisecond) {
+		if _, err = one.RemoveCell(t.Context(), "cell-1", "ann"); time.Since(began) > 8*time.Second {
+			t.Fatalf("seen to stay for eight seconds: %v", err)
+		}
+	}
+}
+
 // TestReplicasExpire: a lease that one replica renews the other leaves alone,
 // and one that nobody renews both see expire.
 func TestReplicasExpire(t *testing.T) {

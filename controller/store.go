@@ -59,7 +59,8 @@ type AssignGroups struct{ Apps []flows.AppID }
 
 // GrantLease gives a cell its overlay subnet, or brings back the one that it
 // has, and renews it. Conflict: the cell was drained, the VTEP is another
-// cell's, or its containers run where its lease is not.
+// cell's, its containers run where its lease is not, or it is connected to
+// another replica from another VTEP.
 type GrantLease struct {
 	Cell flows.CellID
 	VTEP netip.Addr // IPv4
@@ -67,11 +68,24 @@ type GrantLease struct {
 	Subnet     netip.Prefix // that the cell had and wants to keep; zero: none
 	Containers int          // that run in Subnet, from 0
 	SingleIP   bool         // one address is wanted
+
+	Replica string        // that the cell asks, and that has no stream from another VTEP of it
+	Quiet   time.Duration // after its last renewal, who was connected to another replica is not; 0: there is none
 }
 
-// RenewLeases notes that these cells are there. It is not logged: nothing
-// changes. A lease that has expired is not renewed.
-type RenewLeases struct{ Cells []flows.CellID }
+// RenewLeases notes that these cells are connected to a replica. It is not
+// logged: nothing changes. A lease that has expired is not renewed.
+type RenewLeases struct {
+	Cells   []flows.CellID
+	Replica string
+}
+
+// LeaveCells notes that these cells are connected to a replica no more. It is
+// not logged either.
+type LeaveCells struct {
+	Cells   []flows.CellID
+	Replica string
+}
 
 // Renewal is when a lease was renewed last.
 type Renewal struct {
@@ -107,12 +121,14 @@ type UndrainCell struct {
 }
 
 // RemoveCell ends the lease of a cell and forgets it. NotFound: there is no such
-// cell. Conflict: its lease was renewed within the last Quiet, or it is drained
-// and its agent asks for one.
+// cell. Conflict: its lease was renewed within the last Quiet, or by a clock
+// that was ahead of this one, and not at Silent; or it is drained and its agent
+// asks for one.
 type RemoveCell struct {
-	Cell  flows.CellID
-	By    string
-	Quiet time.Duration // 0: whenever it was renewed
+	Cell   flows.CellID
+	By     string
+	Quiet  time.Duration // 0: whenever it was renewed
+	Silent time.Time     // a renewal that stayed the last one for Quiet, by no clock of the database; zero: none
 }
 
 // FreeGroups puts those group ids into quarantine that no policy names.
@@ -159,6 +175,7 @@ func (RemovePolicies) command() {}
 func (AssignGroups) command()   {}
 func (GrantLease) command()     {}
 func (RenewLeases) command()    {}
+func (LeaveCells) command()     {}
 func (ExpireLeases) command()   {}
 func (ConfirmReturns) command() {}
 func (ReleaseDrained) command() {}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"maps"
+	"net/netip"
 	"slices"
 
 	"github.com/weft-sdn/weft/api"
@@ -21,6 +22,7 @@ type stream struct {
 	c       *Controller
 	link    *link
 	id      string
+	vtep    netip.Addr    // from which the agent said hello
 	patches bool          // its agent takes them
 	wake    chan struct{} // holds one token when there may be something to send
 	over    chan struct{} // closed when the stream has ended
@@ -36,6 +38,7 @@ type stream struct {
 	hash     flows.Hash     // of the table with pending
 	acked    uint64         // the last message that the switch is known to hold
 	marked   mark           // a message that is not acknowledged
+	rival    netip.Addr     // from which somebody else asked for the cell's lease last
 }
 
 // mark is a message and the revision of the table that it made. One of those
@@ -225,4 +228,5 @@ func (st *stream) Close() {
 func (st *stream) end() {
 	st.link.stream = nil
 	close(st.over)
+	token(st.c.attended)
 }

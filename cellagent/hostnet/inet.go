@@ -97,6 +97,7 @@ func (s State) fromContainers(t *table) {
 		rules = append(rules, fmt.Sprintf("ip daddr %v %v dport %d accept", service.Addr, service.Protocol, service.Port))
 	}
 	t.chain("to_host", "A host is closed to its containers but for its services.", append(rules, "goto answer")...)
+	s.ledToHost(t)
 	t.chain("forward", "What neither comes from nor goes to br-weft is not ours to judge.",
 		base("filter", "forward", "filter"),
 		fmt.Sprintf("iifname %q goto outward", s.Bridge),
@@ -112,6 +113,20 @@ func (s State) fromContainers(t *table) {
 	}
 	t.chain("outward", "Never back into the overlay, nor into its tunnels.", rules...)
 	t.chain("limited", "Too many new connections to one destination.", s.limitedRules()...)
+}
+
+// ledToHost closes the host where somebody else's rules lead a container to it
+// that had asked for another address: a service's, or anybody's (a transparent
+// proxy). A nat chain sees a connection's first packet alone, and of the
+// tunnels, which are not tracked, none; and that packet was closed out in
+// incoming, if it was for the host from the beginning.
+func (s State) ledToHost(t *table) {
+	rules := []string{fmt.Sprintf("iifname != %q accept", s.Bridge)}
+	for _, service := range s.Services { // whoever answers for it here
+		rules = append(rules, fmt.Sprintf("ct original ip daddr %v meta l4proto %v ct original proto-dst %d accept", service.Addr, service.Protocol, service.Port))
+	}
+	t.chain("led_to_host", "The same for who asked for another address, and was led to the host by rules of others.",
+		append([]string{base("nat", "input", "-100")}, append(rules, "goto to_host")...)...)
 }
 
 func (s State) limitedRules() []string {

@@ -1,8 +1,11 @@
 package hostnet
 
 import (
+	"net/netip"
 	"slices"
 	"testing"
+
+	"github.com/weft-sdn/weft/flows"
 )
 
 // TestClosedNamesWhoKeepsContainersIn: what it names does stop their packets,
@@ -62,4 +65,47 @@ func TestClosedNamesWhoKeepsContainersIn(t *testing.T) {
 	if closed, err := Closed(t.Context(), "br-weft"); err != nil || len(closed) > 0 {
 		t.Errorf("without any rules: %q, %v", closed, err)
 	}
+}
+
+// TestHostIsClosedBehindRulesOfOthers: no rule of others leads a container to a
+// port of the host that is no service: neither by translating the address nor
+// by taking the packet out of its way.
+func TestHostIsClosedBehindRulesOfOthers(t *testing.T) {
+	p := newPlace(t)
+	p.sh("ip addr add 169.254.0.2/32 dev lo")
+	for _, address := range []string{cellIP + ":9", ":3128", "169.254.0.2:53", ":1053"} {
+		p.echo(p.cell, address)
+	}
+	p.echo(p.outside, ":80")
+	p.echo(p.outside, ":81")
+	want := plain()
+	want.Services = []flows.Service{
+		{Protocol: flows.TCP, Addr: netip.MustParseAddr("169.254.0.2"), Port: 53},
+		{Protocol: flows.UDP, Addr: netip.MustParseAddr("169.254.0.2"), Port: 53},
+	}
+	p.ensure(want)
+	p.expect(p.container, "tcp4", outsideIP+":80", cellIP, "without rules of others")
+	replace := "table ip theirs { }; delete table ip theirs; table ip theirs "
+	theirs := func(rules string) {
+		t.Helper()
+		p.sh("nft '" + replace + "{ chain c { type nat hook prerouting priority dstnat; " + rules + " }; }'")
+	}
+	for _, protocol := range []string{"tcp", "udp"} {
+		network := protocol + "4"
+		theirs("ip daddr " + outsideIP + " " + protocol + " dport 80 dnat to " + cellIP + ":9;")
+		p.expect(p.container, network, outsideIP+":80", "refused", "a service's address that leads to the host")
+		p.expect(p.container, network, outsideIP+":81", cellIP, "another port")
+		p.expect(p.outside, network, cellIP+":9", outsideIP, "what is not from containers is not ours to judge")
+		theirs(protocol + " dport 80 dnat to " + cellIP + ":3128;")
+		p.expect(p.container, network, outsideIP+":80", "refused", "a transparent proxy")
+		theirs(protocol + " dport 80 dnat to 169.254.0.2:53;")
+		p.expect(p.container, network, outsideIP+":80", containerIP, "what leads to one of the host's services")
+		theirs(protocol + " dport 53 dnat to " + cellIP + ":1053;")
+		p.expect(p.container, network, "169.254.0.2:53", containerIP, "one of the host's services, of which others say where it is answered")
+		theirs(protocol + " dport 82 dnat to " + outsideIP + ":81;")
+		p.expect(p.container, network, "198.51.100.9:82", cellIP, "what leads elsewhere")
+	}
+	p.sh("ip rule add fwmark 1 lookup 100; ip route add local default dev lo table 100")
+	p.sh("nft '" + replace + "{ chain c { type filter hook prerouting priority mangle; tcp dport 80 meta mark set 1; }; }'")
+	p.expect(p.container, "tcp4", outsideIP+":80", "refused", "taken out of its way, as by tproxy")
 }

@@ -2,6 +2,7 @@ package openflow
 
 import (
 	"encoding/binary"
+	"slices"
 	"strings"
 
 	"github.com/weft-sdn/weft/flows"
@@ -25,11 +26,20 @@ const (
 const nowhere = 0xff
 
 // readTracking takes the arguments that are known: commit, force, table, a zone
-// that is a number, and exec.
+// that is a number, and exec; each once, or of two that differ one would be
+// dropped in silence.
 func readTracking(args string) (t tracking, ok bool) {
 	t.next = nowhere
+	said := make([]string, 0, 5)
 	for arg := range topLevel(args) {
 		name, value, _ := strings.Cut(arg, "=")
+		if _, is := arguments(arg, "exec"); is {
+			name = "exec"
+		}
+		if slices.Contains(said, name) {
+			return t, false
+		}
+		said = append(said, name)
 		switch {
 		case arg == "commit":
 			t.flags |= trackCommit

@@ -25,6 +25,8 @@ func TestUnknownTermsAreNamed(t *testing.T) {
 		"load:0x4->NXM_NX_REG4[0..1]", "load:0x4->NXM_NX_REG4[30..32]", "load:0x4->NXM_NX_REG4[3..2]", "load:0x4->reg4", "load:0x4", "load:x->NXM_NX_REG4[]",
 		"load:0->NXM_NX_CT_LABEL[]", "move:NXM_NX_REG0[]->NXM_NX_TUN_GBP_ID[]", "move:NXM_NX_REG0[]", "set_field:0x1/0x3->reg0", "set_field:0x1->conj_id", "set_field:0x1->NXM_NX_REG0[]",
 		"conjunction(1,0/2)", "conjunction(1,1)", "conjunction(4294967296,1/2)", "ct(nat)", "ct(commit,zone=NXM_NX_REG0[0..15])", "ct(zone=65536)", "ct(table=255)", "ct(commit,)",
+		"ct(commit,commit)", "ct(force,force)", "ct(zone=1,zone=2)", "ct(table=conntrack,table=policy)",
+		"ct(commit,exec(load:0x1->NXM_NX_CT_MARK[]),exec(load:0x2->NXM_NX_CT_LABEL[0..15]))",
 		"ct(commit,exec(output:1))", "ct(commit,exec())", "ct(commit,exec(ct(commit)))", "ct", "drop", "", "goto_table:nowhere",
 	} {
 		isUnknown(t, term, flows.Flow{Table: flows.TableARP, Priority: 7, Match: "ip", Actions: term + ",output:1"})

@@ -119,9 +119,8 @@ func (w *write) removeCell(cmd controller.RemoveCell) error {
 		}
 		lease = &leaseRow{Cell: drain.Cell, State: expired}
 	}
-	if age := w.now.Sub(time.UnixMilli(lease.RenewedAt)).Round(time.Second); lease.State != expired && age < cmd.Quiet {
-		return api.Conflict("cell %s: its lease was renewed %v ago, so another controller may have it connected: drain it (weft cells drain %s), or if it is dead try again when %v have passed",
-			cmd.Cell, age, cmd.Cell, cmd.Quiet-age)
+	if err := w.silent(*lease, cmd); err != nil {
+		return err
 	}
 	if err := w.release(*lease, removed); err != nil {
 		return err
@@ -155,6 +154,23 @@ func (w *write) mayForget(drain drainRow) error {
 			drain.Cell, age, restless, drain.Cell)
 	}
 	return nil
+}
+
+// silent refuses to remove a cell that another controller may have connected. A
+// renewal from the future has no age: it counts as old when who wants the cell
+// removed has seen it stay what it is.
+func (w *write) silent(lease leaseRow, cmd controller.RemoveCell) error {
+	renewed := time.UnixMilli(lease.RenewedAt)
+	age := w.now.Sub(renewed).Round(time.Second)
+	switch {
+	case lease.State == expired || cmd.Quiet == 0 || age >= cmd.Quiet || renewed.Equal(cmd.Silent):
+		return nil
+	case age < 0:
+		return api.Conflict("cell %s: its lease was renewed by a clock that is %v ahead of this controller's, and another controller may have it connected: drain it (weft cells drain %s), or if it is dead try again when this controller has run for %v",
+			cmd.Cell, -age, cmd.Cell, cmd.Quiet)
+	}
+	return api.Conflict("cell %s: its lease was renewed %v ago, so another controller may have it connected: drain it (weft cells drain %s), or if it is dead try again when %v have passed",
+		cmd.Cell, age, cmd.Cell, cmd.Quiet-age)
 }
 
 // release ends a lease. A cell that was to be drained has been.

@@ -149,3 +149,19 @@ func TestRemove(t *testing.T) {
 		}
 	})
 }
+
+// TestRemoveARenewalOfTheFuture: a clock that was ahead keeps no cell for ever,
+// and one that is a little ahead opens none that lives.
+func TestRemoveARenewalOfTheFuture(t *testing.T) {
+	onEach(t, func(t *testing.T, db place) {
+		f := newFleet(t, db)
+		right, ahead := f.now, f.now.Add(2*time.Second)
+		f.now = ahead
+		f.ask(1, controller.GrantLease{})
+		f.now = right
+		remove := controller.RemoveCell{Cell: "cell-1", By: "ann", Quiet: 20 * time.Minute, Silent: right}
+		f.are([3]string{f.tell(remove), "conflict: cell cell-1: its lease was renewed by a clock that is 2s ahead of this controller's, and another controller may have it connected: drain it (weft cells drain cell-1), or if it is dead try again when this controller has run for 20m0s", "nobody has seen that renewal stay"})
+		remove.Silent = ahead
+		f.are([3]string{f.tell(remove), "2", "somebody has"}, [3]string{f.has(1), "none", "removed"})
+	})
+}

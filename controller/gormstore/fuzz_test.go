@@ -19,7 +19,7 @@ var edits = []string{
 	"policies SET labels = ? WHERE id = 1", "policies SET name = ? WHERE id = 1", "policies SET created = ? WHERE id = 1", "policies SET creator = ? WHERE id = 1",
 	"`groups` SET id = ? WHERE id = 1", "`groups` SET app = ? WHERE id = 1", "`groups` SET freed_revision = ? WHERE id = 1", "`groups` SET freed_at = ? WHERE id = 1", "`groups` SET type = ? WHERE id = 1",
 	"leases SET cell = ? WHERE cell = 'cell-1'", "leases SET subnet = ? WHERE cell = 'cell-1'", "leases SET vtep = ? WHERE cell = 'cell-1'",
-	"leases SET renewed_at = ?", "leases SET state = ?", "drains SET cell = ?", "drains SET drained = ?",
+	"leases SET renewed_at = ?", "leases SET state = ?", "leases SET replica = ?", "drains SET cell = ?", "drains SET drained = ?",
 	"settings SET name = ?", "settings SET value = ?",
 	"security_groups SET id = ?", "security_groups SET guid = ?", "security_groups SET rules = ?", "security_groups SET staging_default = ?", "security_groups SET running_spaces = ?",
 	"changes SET body = ? WHERE revision = 1", "changes SET at = ? WHERE revision = 1", "changes SET `by` = ? WHERE revision = 1",

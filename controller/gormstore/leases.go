@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sort"
 	"strconv"
+	"time"
 
 	"gorm.io/gorm"
 
@@ -67,10 +68,13 @@ func (w *write) grantLease(cmd controller.GrantLease) error {
 			}
 		}
 	}
-	switch {
-	case own == nil:
+	if own == nil {
 		return w.lend(cmd, others)
-	case kindOf(own.prefix()) == kindFor(cmd):
+	}
+	if err := w.mayMove(*own, cmd); err != nil {
+		return err
+	}
+	if kindOf(own.prefix()) == kindFor(cmd) {
 		return w.renew(*own, cmd)
 	}
 	return w.changeKind(*own, cmd, others)
@@ -106,7 +110,7 @@ func (w *write) renew(own leaseRow, cmd controller.GrantLease) error {
 		now.State = returning
 	}
 	err := w.tx.Model(&leaseRow{}).Where("cell = ?", own.Cell).
-		Updates(map[string]any{"vtep": now.VTEP, "renewed_at": now.RenewedAt, "state": now.State}).Error
+		Updates(map[string]any{"vtep": now.VTEP, "renewed_at": now.RenewedAt, "state": now.State, "replica": ""}).Error
 	if err != nil {
 		return fmt.Errorf("renewing the lease of cell %s: %w", own.Cell, err)
 	}
@@ -114,6 +118,17 @@ func (w *write) renew(own leaseRow, cmd controller.GrantLease) error {
 		w.did.Lease = &leaseBody{Cell: now.Cell, Subnet: now.Subnet, VTEP: now.VTEP, Returning: now.State == returning}
 	}
 	return nil
+}
+
+// mayMove refuses another tunnel end while the cell is connected to another
+// replica from the one that it has: then there are two of it.
+func (w *write) mayMove(own leaseRow, cmd controller.GrantLease) error {
+	age := w.now.Sub(time.UnixMilli(own.RenewedAt))
+	if own.VTEP == cmd.VTEP.String() || own.State == expired || own.Replica == "" || own.Replica == cmd.Replica || age.Abs() >= cmd.Quiet {
+		return nil
+	}
+	return controller.ConnectedFrom(cmd.Cell, cmd.VTEP, own.VTEP,
+		fmt.Sprintf("; if that controller is dead, %v after it renewed the lease last", cmd.Quiet))
 }
 
 // changeKind gives a cell a lease of the other kind, and takes the old one.
@@ -143,15 +158,17 @@ func containers(cmd controller.GrantLease) string {
 	return fmt.Sprintf("%d containers run in %s", cmd.Containers, cmd.Subnet)
 }
 
-// lend gives a lease to a cell that has none.
+// lend gives a lease to a cell that has none. A subnet that is kept for a cell
+// that is away, whose containers may run on, goes to containers that run in it;
+// else only to who can have no other.
 func (w *write) lend(cmd controller.GrantLease, others []leaseRow) error {
 	p, of := w.pool(), kindFor(cmd)
 	if cmd.Subnet.IsValid() && kindOf(cmd.Subnet) == of {
 		had, err := p.again(cmd.Subnet, others)
-		if err == nil {
+		switch {
+		case err == nil && (cmd.Containers > 0 || len(had.reclaim) == 0):
 			return w.give(cmd, had)
-		}
-		if cmd.Containers > 0 {
+		case err != nil && cmd.Containers > 0:
 			return api.Conflict("cell %s: %s, and it cannot have that again: %w; stop them, and it gets another lease", cmd.Cell, containers(cmd), err)
 		}
 	}
@@ -252,7 +269,7 @@ func (w *write) leases() ([]leaseRow, error) { return readLeases(w.tx) }
 // readLeases reads all leases. What a hand put there in place of text reads as
 // text, and in place of a time as 1970.
 func readLeases(tx *gorm.DB) ([]leaseRow, error) {
-	found, err := tx.Raw("SELECT cell, subnet, vtep, renewed_at, state FROM leases ORDER BY cell").Rows()
+	found, err := tx.Raw("SELECT cell, subnet, vtep, renewed_at, state, replica FROM leases ORDER BY cell").Rows()
 	if err != nil {
 		return nil, fmt.Errorf("reading leases: %w", err)
 	}
@@ -263,7 +280,7 @@ func readLeases(tx *gorm.DB) ([]leaseRow, error) {
 		if err != nil {
 			return nil, fmt.Errorf("reading leases: %w", err)
 		}
-		row := leaseRow{Cell: text(values[0]), Subnet: text(values[1]), VTEP: text(values[2]), State: text(values[4])}
+		row := leaseRow{Cell: text(values[0]), Subnet: text(values[1]), VTEP: text(values[2]), State: text(values[4]), Replica: text(values[5])}
 		row.RenewedAt, _ = strconv.ParseInt(text(values[3]), 10, 64)
 		rows = append(rows, row)
 	}

@@ -28,7 +28,7 @@ type storm struct {
 
 	mu    sync.Mutex
 	acked []ack
-	done  map[string]int // writes that were acknowledged, by the type of their command
+	done  map[string]int // writes that were acknowledged, by the type of their command; and "made way": leases that did
 }
 
 // ack is what a caller was told of a write.
@@ -260,6 +260,32 @@ func (s *storm) disjoint(rows []leaseRow, when string) {
 	}
 }
 
+// kept fails if a change gives what was kept for a cell that is away to one that
+// runs no container, while another subnet was free.
+func (s *storm) kept(m *fleetModel, change controller.Change) {
+	var to leaseRow
+	for _, ev := range change.Events {
+		if granted, is := ev.(controller.LeaseGranted); is && !granted.Returning {
+			to = leaseRow{Cell: string(granted.Peer.Cell), Subnet: granted.Peer.Lease.String(), VTEP: granted.Peer.VTEP.String()}
+		}
+	}
+	for _, row := range m.rows() {
+		if to.Cell == "" || row.Cell == to.Cell || !row.prefix().Overlaps(to.prefix()) || row.VTEP == to.VTEP {
+			continue
+		}
+		s.done["made way"]++
+		var taken []netip.Prefix
+		for _, other := range m.rows() {
+			if other.Cell != to.Cell && other.VTEP != to.VTEP {
+				taken = append(taken, other.prefix())
+			}
+		}
+		if free, is := s.stores[0].pool().free(kindOf(to.prefix()), taken); is {
+			s.t.Errorf("revision %d: %s, without containers, got %s, which was kept for %s, with %s free", change.Revision, to.Cell, to.Subnet, row.Cell, free)
+		}
+	}
+}
+
 // fleetModel is what the change log says of leases, entry by entry.
 type fleetModel struct {
 	leases map[string]leaseRow
@@ -304,9 +330,10 @@ func (m *fleetModel) rows() (rows []leaseRow) {
 	return rows
 }
 
-// judge goes through the log: at no revision two leases overlap; what was
-// acknowledged is in it, and what a cell was told is what it had at that time;
-// and in the end the tables have what the log says.
+// judge goes through the log: at no revision two leases overlap, and what is kept
+// for a cell goes only where nothing else is free; what was acknowledged is in
+// it, and what a cell was told is what it had at that time; and in the end the
+// tables have what the log says.
 func (s *storm) judge(store *Store) {
 	s.t.Helper()
 	changes, err := store.Changes(s.t.Context(), 0)
@@ -319,6 +346,7 @@ func (s *storm) judge(store *Store) {
 		if change.Revision != api.Revision(i+1) {
 			s.t.Fatalf("change %d is revision %d", i, change.Revision)
 		}
+		s.kept(m, change)
 		for _, ev := range change.Events {
 			m.apply(ev)
 		}

@@ -172,6 +172,83 @@ func TestExpiredLeases(t *testing.T) {
 	})
 }
 
+// TestKeptSubnet: what is kept for a cell that is away is not given to another
+// that had it before it, while there is room; but to containers that run in it.
+func TestKeptSubnet(t *testing.T) {
+	onEach(t, func(t *testing.T, db place) {
+		f := newFleet(t, db)
+		first, router := controller.GrantLease{Subnet: subnet("10.255.1.0/24")}, controller.GrantLease{SingleIP: true, Subnet: subnet("10.255.0.1/32")}
+		running := first
+		running.Containers = 7
+		f.ask(1, controller.GrantLease{})
+		do(t, f.Store, controller.RemoveCell{Cell: "cell-1", By: "ann"})
+		f.are([3]string{f.ask(2, controller.GrantLease{}), "10.255.1.0/24", "who has it next"})
+		f.expire(2)
+		f.are(
+			[3]string{f.ask(1, first), "10.255.2.0/24", "who had it first is back, with nothing running"},
+			[3]string{f.ask(2, running), "10.255.1.0/24 returning", "for whom it was kept is back, with its containers"},
+		)
+		f.expire(2)
+		f.are(
+			[3]string{f.ask(3, controller.GrantLease{}), "10.255.3.0/24", "a new cell"},
+			[3]string{f.ask(4, first), "10.77.1.0/24", "another that had it, and the last free subnet"},
+			[3]string{f.ask(5, first), "10.255.1.0/24", "the network is full"},
+			[3]string{f.has(2), "none", "the network is full"},
+		)
+		f.expire(5)
+		f.are(
+			[3]string{f.ask(2, running), "10.255.1.0/24 returning", "containers run in what is kept for another"},
+			[3]string{f.has(5), "none", "for whom it was kept"},
+		)
+		f.ask(6, router)
+		f.expire(6)
+		f.are(
+			[3]string{f.ask(7, router), "10.255.0.2/32", "an address that is kept for another"},
+			[3]string{f.has(6), "10.255.0.1/32 expired", "for whom it is kept"},
+		)
+	})
+}
+
+// TestTwoMachinesOfOneCell: while a cell is connected to one replica, another
+// gives its lease to no other VTEP.
+func TestTwoMachinesOfOneCell(t *testing.T) {
+	onEach(t, func(t *testing.T, db place) {
+		f := newFleet(t, db)
+		cells, twin := []flows.CellID{"cell-1", "cell-2"}, netip.MustParseAddr("192.0.2.101")
+		by := func(replica, vtep string) controller.GrantLease {
+			return controller.GrantLease{VTEP: netip.MustParseAddr(vtep), Replica: replica, Quiet: 20 * time.Minute}
+		}
+		refused := "conflict: vtep 192.0.2.101: cell cell-1 is connected from 192.0.2.1: if these are two machines (one is a clone of the other), give one of them a cell and certificate of its own; " +
+			"if the cell's address has changed, it gets its lease when the old connection has ended, within half a minute; if that controller is dead, 20m0s after it renewed the lease last"
+		f.are([3]string{f.ask(1, by("A", "192.0.2.1")), "10.255.1.0/24", "a new cell"})
+		do(t, f.Store, controller.RenewLeases{Cells: cells, Replica: "A"})
+		f.now = f.now.Add(19 * time.Minute)
+		single := by("B", twin.String())
+		single.SingleIP = true
+		f.are(
+			[3]string{f.ask(1, by("B", "192.0.2.101")), refused, "another machine asks another replica"},
+			[3]string{f.ask(1, single), refused, "for a lease of another kind"},
+			[3]string{f.ask(1, by("A", "192.0.2.101")), "10.255.1.0/24", "it asks the one that knows whether the cell is connected"},
+		)
+		do(t, f.Store, controller.RenewLeases{Cells: cells, Replica: "B"})
+		do(t, f.Store, controller.LeaveCells{Cells: cells, Replica: "A"}) // which notices late
+		f.are([3]string{f.ask(1, by("A", "192.0.2.1")), "conflict: vtep 192.0.2.1: cell cell-1 is connected from 192.0.2.101", "it went to the other replica"})
+		do(t, f.Store, controller.LeaveCells{Cells: cells, Replica: "B"})
+		f.are([3]string{f.ask(1, by("A", "192.0.2.1")), "10.255.1.0/24", "its stream has ended"})
+		do(t, f.Store, controller.RenewLeases{Cells: cells, Replica: "A"})
+		f.are(
+			[3]string{f.ask(1, by("B", "192.0.2.1")), "10.255.1.0/24", "it goes to the other replica"},
+			[3]string{f.ask(1, by("B", "192.0.2.101")), "10.255.1.0/24", "and has no stream yet"},
+		)
+		do(t, f.Store, controller.RenewLeases{Cells: cells, Replica: "A"})
+		f.now = f.now.Add(20 * time.Minute)
+		f.are([3]string{f.ask(1, by("B", "192.0.2.1")), "10.255.1.0/24", "the replica that had it is dead"})
+		do(t, f.Store, controller.RenewLeases{Cells: cells, Replica: "A"})
+		f.expire(1)
+		f.are([3]string{f.ask(1, by("B", "192.0.2.101")), "10.255.1.0/24 returning", "its lease has expired"})
+	})
+}
+
 // TestRenewal is not logged; a lease is expired only as it was looked at, and
 // once it has it is not renewed.
 func TestRenewal(t *testing.T) {

@@ -39,7 +39,7 @@ func TestOlderDatabaseIsMigrated(t *testing.T) {
 					hand(t, db, "UPDATE `lock` SET policies_revision = 2, policies_changed = 1700000000124000000",
 						"INSERT INTO app_changes VALUES ('cats', 1), ('dogs', 1)")
 				}
-				if steps >= 4 { // as above
+				if steps >= 4 { // and this too
 					hand(t, db, fmt.Sprintf("UPDATE leases SET renewed_at = %d", options().Now().UnixMilli()))
 				}
 				s := open(t, db, options())

@@ -29,12 +29,25 @@ func (row leaseRow) renewal() controller.Renewal {
 	return controller.Renewal{Cell: flows.CellID(row.Cell), At: time.UnixMilli(row.RenewedAt)}
 }
 
-// renewLeases notes that cells are there.
-func (w *write) renewLeases(cells []flows.CellID) error {
-	for some := range slices.Chunk(cells, batch) {
-		err := w.tx.Model(&leaseRow{}).Where("cell IN ? AND state <> ?", some, expired).Update("renewed_at", w.now.UnixMilli()).Error
+// renewLeases notes that cells are there, and to whom they are connected.
+func (w *write) renewLeases(cmd controller.RenewLeases) error {
+	for some := range slices.Chunk(cmd.Cells, batch) {
+		err := w.tx.Model(&leaseRow{}).Where("cell IN ? AND state <> ?", some, expired).
+			Updates(map[string]any{"renewed_at": w.now.UnixMilli(), "replica": cmd.Replica}).Error
 		if err != nil {
 			return fmt.Errorf("renewing leases: %w", err)
+		}
+	}
+	return nil
+}
+
+// leaveCells notes that cells are not connected to a replica any more. One that
+// is connected to another by now stays so.
+func (w *write) leaveCells(cmd controller.LeaveCells) error {
+	for some := range slices.Chunk(cmd.Cells, batch) {
+		err := w.tx.Model(&leaseRow{}).Where("cell IN ? AND replica = ?", some, cmd.Replica).Update("replica", "").Error
+		if err != nil {
+			return fmt.Errorf("noting that cells have left: %w", err)
 		}
 	}
 	return nil

@@ -41,6 +41,7 @@ type (
 		VTEP      string `gorm:"column:vtep"` // IPv4
 		RenewedAt int64  // Unix time, ms
 		State     string // inForce, expired or returning
+		Replica   string // that said last that the cell has a stream there; "": none does
 	}
 	// drainRow is a cell that is to start no more containers, or that has been
 	// drained: then it has no lease.
@@ -142,6 +143,9 @@ var migrations = []migration{
 	}},
 	{"0005-drained-cells-ask", []string{
 		"ALTER TABLE drains ADD COLUMN asked BIGINT NOT NULL DEFAULT 0",
+	}, nil},
+	{"0006-replicas-of-cells", []string{
+		"ALTER TABLE leases ADD COLUMN replica VARCHAR(63) NOT NULL DEFAULT ''",
 	}, nil},
 }
 

@@ -97,7 +97,9 @@ func (w *write) runLease(cmd controller.Command) (by string, err error) {
 	case controller.GrantLease:
 		return string(cmd.Cell), w.grantLease(cmd)
 	case controller.RenewLeases:
-		return "controller", w.renewLeases(cmd.Cells)
+		return "controller", w.renewLeases(cmd)
+	case controller.LeaveCells:
+		return "controller", w.leaveCells(cmd)
 	case controller.ExpireLeases:
 		return "controller", w.expireLeases(cmd.Leases)
 	case controller.ConfirmReturns:

@@ -164,6 +164,17 @@ func (s *Server) Exec(schema string, statements ...string) error {
 	return nil
 }
 
+// Text does a query as the server's user, and returns its one value.
+func (s *Server) Text(schema, query string) (value string, err error) {
+	db, err := s.open(schema)
+	if err != nil {
+		return "", err
+	}
+	defer db.Close()
+	err = db.QueryRow(query).Scan(&value)
+	return value, err
+}
+
 func (s *Server) open(schema string) (*sql.DB, error) {
 	config := driver.NewConfig()
 	config.User, config.Passwd, config.Net, config.Addr, config.DBName = User, Password, "unix", s.socket(), schema
