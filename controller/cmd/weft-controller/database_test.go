@@ -31,8 +31,8 @@ func TestDatabaseCommands(t *testing.T) {
 		<-p.ended
 	}
 	run("fails: no such file", "backup", backup)
-	run("made the schema, up to step 0005", "migrate")
-	run("nothing to do: the schema is at step 0005", "migrate")
+	run("made the schema, up to step 0006", "migrate")
+	run("nothing to do: the schema is at step 0006", "migrate")
 
 	p := launch(t, binary, dir)
 	if _, err := p.client.AddPolicies(t.Context(), one("cats"), api.Wait{}); err != nil {
