@@ -1,0 +1,149 @@
+package fleet
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"time"
+)
+
+// churnPatience is how long is waited for the last changes of a churn.
+const churnPatience = 30 * time.Second
+
+// Churn is containers that come and go: in each change one container of a random
+// cell ends, and another, of a random app, starts in its place.
+type Churn struct {
+	PerSecond int
+	For       time.Duration
+	Seed      uint64 // the same changes each time
+}
+
+// Churned is what became of it. The time of a change is from when it was due, be
+// it reported late, until the controller has heard that its delta is applied.
+type Churned struct {
+	Changes   int
+	Done      int     // acknowledged; others were overtaken by the next change of the same container
+	PerSecond float64 // done, until the last one was
+	P50, P99  time.Duration
+	Most      time.Duration
+}
+
+// Churn changes containers at the given pace, however long each change takes, and
+// waits for the last.
+func (f *Fleet) Churn(ctx context.Context, c Churn) (Churned, error) {
+	f.counts.taken()
+	random := rand.New(rand.NewPCG(c.Seed, 0))
+	n := int(float64(c.PerSecond) * c.For.Seconds())
+	begin := time.Now()
+	for i := range n {
+		due := begin.Add(time.Duration(i) * time.Second / time.Duration(c.PerSecond))
+		if err := sleepUntil(ctx, due); err != nil {
+			return Churned{}, err
+		}
+		a, from := f.agents[random.IntN(len(f.agents))], f.agents[random.IntN(len(f.agents))]
+		app := from.app(random)
+		if !a.replace(random.IntN(len(a.containers)), app, due) {
+			return Churned{}, fmt.Errorf("churn: %s has no stream: %s", a.id, f.Status().LastFault)
+		}
+	}
+	for deadline := time.Now().Add(churnPatience); f.awaited() > 0; {
+		if time.Now().After(deadline) {
+			return Churned{}, fmt.Errorf("churn: %d of %d changes are not acknowledged %v after the last", f.awaited(), n, churnPatience)
+		}
+		if err := sleepUntil(ctx, time.Now().Add(time.Millisecond)); err != nil {
+			return Churned{}, err
+		}
+	}
+	took, times := time.Since(begin), f.counts.taken()
+	if len(times) == 0 {
+		return Churned{Changes: n}, nil
+	}
+	at := func(percent int) time.Duration { return times[min(len(times)-1, len(times)*percent/100)] }
+	return Churned{
+		Changes: n, Done: len(times), PerSecond: float64(len(times)) / took.Seconds(),
+		P50: at(50), P99: at(99), Most: times[len(times)-1],
+	}, nil
+}
+
+// app is that of one of the cell's containers.
+func (a *agent) app(random *rand.Rand) string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.containers[random.IntN(len(a.containers))].App
+}
+
+// awaited counts the changes whose consequence is not acknowledged.
+func (f *Fleet) awaited() int {
+	n := 0
+	for _, a := range f.agents {
+		a.mu.Lock()
+		if a.talk != nil {
+			n += a.talk.open()
+		}
+		a.mu.Unlock()
+	}
+	return n
+}
+
+// open counts the changes that are under way.
+func (t *talk) open() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.awaited) + len(t.carried)
+}
+
+// Restart has each of these cells replace all its containers, so many times, by
+// others of the same apps. Whether the agent reads what comes of it or not, the
+// controller hears of each time before the next.
+func (f *Fleet) Restart(ctx context.Context, cells []int, times int) error {
+	for range times {
+		for _, cell := range cells {
+			a := f.agents[cell]
+			for i := range a.containers {
+				a.mu.Lock()
+				app := a.containers[i].App
+				a.mu.Unlock()
+				if !a.replace(i, app, time.Time{}) {
+					return fmt.Errorf("restart: %s has no stream: %s", a.id, f.Status().LastFault)
+				}
+			}
+		}
+		for _, cell := range cells {
+			if err := f.agents[cell].told(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// told returns when the controller has heard of all that changed on the cell.
+func (a *agent) told(ctx context.Context) error {
+	for {
+		a.mu.Lock()
+		t := a.talk
+		a.mu.Unlock()
+		if t == nil {
+			return fmt.Errorf("restart: %s has lost its stream: %s", a.id, a.fleet.Status().LastFault)
+		}
+		if t.told() {
+			return nil
+		}
+		if err := sleepUntil(ctx, time.Now().Add(time.Millisecond)); err != nil {
+			return err
+		}
+	}
+}
+
+func sleepUntil(ctx context.Context, due time.Time) error {
+	wait := time.Until(due)
+	if wait <= 0 {
+		return ctx.Err()
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(wait):
+		return nil
+	}
+}
