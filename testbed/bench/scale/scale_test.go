@@ -1,0 +1,109 @@
+package scale
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/weft-sdn/weft/api"
+	"github.com/weft-sdn/weft/testbed/bench/scene"
+)
+
+// TestFreshPolicies are each another, none is the scene's, each concerns a cell,
+// and none one of those that are to be spared.
+func TestFreshPolicies(t *testing.T) {
+	c := newCluster(50)
+	spared := []int{3, 7, 11}
+	seen := map[api.PolicyBody]bool{}
+	for _, p := range c.policies() {
+		seen[p] = true
+	}
+	for _, p := range append(c.fresh(200, nil), c.fresh(100, spared)...) {
+		number := slices.Index(c.Apps, p.Destination.ID)
+		if number < 0 || len(c.hosts[number]) == 0 || !slices.Contains(c.Apps, p.Source.ID) {
+			t.Fatalf("%+v concerns no cell", p)
+		}
+	}
+	for _, p := range c.fresh(100, spared) {
+		if seen[p] {
+			t.Fatalf("%+v is there twice", p)
+		}
+		seen[p] = true
+		for _, cell := range c.hosts[slices.Index(c.Apps, p.Destination.ID)] {
+			if slices.Contains(spared, cell) {
+				t.Fatalf("%+v concerns cell %d", p, cell)
+			}
+		}
+	}
+}
+
+// TestCells: each has its containers, one of the popular app, and a tunnel end of
+// its own outside the overlay.
+func TestCells(t *testing.T) {
+	c := newCluster(300)
+	vteps := map[string]bool{}
+	for i, cell := range c.cells() {
+		last := cell.Containers[len(cell.Containers)-1]
+		if string(cell.ID) != scene.CellID(i) || len(cell.Containers) < 101 || last.App != popular {
+			t.Fatalf("cell %d is %s with %d containers, the last one of %s", i, cell.ID, len(cell.Containers), last.App)
+		}
+		vteps[cell.VTEP.String()] = true
+	}
+	if len(vteps) != 300 {
+		t.Errorf("300 cells have %d tunnel ends", len(vteps))
+	}
+	if first, last := vtep(0).String(), vtep(70_000).String(); first != "172.16.0.1" || last != "172.17.17.113" {
+		t.Errorf("from %s to %s", first, last)
+	}
+}
+
+// TestUsage of this very process.
+func TestUsage(t *testing.T) {
+	for begin := time.Now(); time.Since(begin) < 50*time.Millisecond; { // CPU time is counted in hundredths
+	}
+	u, err := usageOf(os.Getpid())
+	if err != nil || u.CPU <= 0 || u.RSS < 1 || u.Peak < u.RSS {
+		t.Errorf("%+v, %v", u, err)
+	}
+}
+
+func TestSpread(t *testing.T) {
+	var took []time.Duration
+	for i := range 200 {
+		took = append(took, time.Duration(200-i)*time.Millisecond)
+	}
+	if got, want := spreadOf(took), (Spread{N: 200, P50: 101, P99: 199, Max: 200}); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
+
+// TestReport: the figures reach the line and the file, under their names.
+func TestReport(t *testing.T) {
+	r := Result{
+		Cells: 1000, ColdStart: 9.14, Change: Spread{400, 2, 12.34, 15}, Churn: Spread{59_000, 3, 33.3, 80}, Popular: Spread{20, 150, 290.04, 300},
+		Phases: []Phase{{Name: "cold start", ControllerPeak: 842.4, Snapshots: 1000}, {Name: "churn", ControllerPeak: 801}},
+	}
+	const want = "change_p99_ms=12.3 churn_p99_ms=33.3 cold_start_s=9.1 controller_rss_mb=842 popular_p99_ms=290.0"
+	if got := r.Line(); got != want {
+		t.Errorf("line %s\nwant %s", got, want)
+	}
+	path := filepath.Join(t.TempDir(), "performance.md")
+	if err := os.WriteFile(path, []byte("before "+reportBegin+" old "+reportEnd+" after"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := WriteReport(path, r, time.Unix(0, 0)); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, part := range []string{"before " + reportBegin, reportEnd + " after", "| `change_p99_ms` | 12.3 | at most 100 | 2.0 | 15.0 | 400 |", "1000 cells", "| cold start | "} {
+		if !strings.Contains(string(text), part) {
+			t.Errorf("no %q in\n%s", part, text)
+		}
+	}
+}

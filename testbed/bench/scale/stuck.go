@@ -1,0 +1,54 @@
+package scale
+
+import (
+	"context"
+	"time"
+
+	"github.com/weft-sdn/weft/testbed/fleet"
+)
+
+const (
+	stuck      = 20 // agents that do not read, and as many that acknowledge late; fewer in a small fleet
+	slowness   = 5 * time.Second
+	stuckTimes = 80 // that all containers of the stuck cells are replaced, before and after the changes
+)
+
+// stuckAgents measures policy changes on other cells while some agents do not
+// read what they are sent, though their cells change, and some acknowledge late.
+func (r *run) stuckAgents(ctx context.Context) error {
+	n := min(stuck, r.Cells/10)
+	var deaf, slow, both []int
+	for i := range n {
+		deaf, slow = append(deaf, 2*i), append(slow, 2*i+1)
+	}
+	both = append(append(both, deaf...), slow...)
+	if err := r.fleet.Behave(deaf, fleet.Manner{Deaf: true}); err != nil {
+		return err
+	}
+	if err := r.fleet.Behave(slow, fleet.Manner{AckAfter: slowness}); err != nil {
+		return err
+	}
+	r.Say("%d agents do not read, %d acknowledge after %v", len(deaf), len(slow), slowness)
+	if err := r.fleet.Restart(both, stuckTimes); err != nil {
+		return err
+	}
+	before, _, err := r.usages()
+	if err != nil {
+		return err
+	}
+	if r.result.Stuck, err = r.times(ctx, r.cluster.fresh(uncounted+changes/2, both), changesFor/3); err != nil {
+		return err
+	}
+	if err := r.fleet.Restart(both, stuckTimes); err != nil {
+		return err
+	}
+	after, _, err := r.usages()
+	if err != nil {
+		return err
+	}
+	r.result.StuckAgents, r.result.StuckGrowth = len(deaf), after.RSS-before.RSS
+	if err := r.fleet.Behave(both, fleet.Manner{}); err != nil {
+		return err
+	}
+	return r.settle(ctx, r.Cells, waitFor)
+}
