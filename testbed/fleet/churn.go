@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 )
 
@@ -93,46 +94,41 @@ func (t *talk) open() int {
 }
 
 // Restart has each of these cells replace all its containers, so many times, by
-// others of the same apps. Whether the agent reads what comes of it or not, the
-// controller hears of each time before the next.
+// others of the same apps. Whether its agent reads what comes of it or not, the
+// controller hears of each time before the next, unless the agent has no stream:
+// then its next hello says what runs.
 func (f *Fleet) Restart(ctx context.Context, cells []int, times int) error {
 	for range times {
 		for _, cell := range cells {
-			a := f.agents[cell]
-			for i := range a.containers {
-				a.mu.Lock()
-				app := a.containers[i].App
-				a.mu.Unlock()
-				if !a.replace(i, app, time.Time{}) {
-					return fmt.Errorf("restart: %s has no stream: %s", a.id, f.Status().LastFault)
-				}
-			}
+			f.agents[cell].restart()
 		}
 		for _, cell := range cells {
-			if err := f.agents[cell].told(ctx); err != nil {
-				return err
+			for !f.agents[cell].told() {
+				if err := sleepUntil(ctx, time.Now().Add(time.Millisecond)); err != nil {
+					return err
+				}
 			}
 		}
 	}
 	return nil
 }
 
-// told returns when the controller has heard of all that changed on the cell.
-func (a *agent) told(ctx context.Context) error {
-	for {
-		a.mu.Lock()
-		t := a.talk
-		a.mu.Unlock()
-		if t == nil {
-			return fmt.Errorf("restart: %s has lost its stream: %s", a.id, a.fleet.Status().LastFault)
-		}
-		if t.told() {
-			return nil
-		}
-		if err := sleepUntil(ctx, time.Now().Add(time.Millisecond)); err != nil {
-			return err
-		}
+// restart replaces all containers.
+func (a *agent) restart() {
+	a.mu.Lock()
+	running := slices.Clone(a.containers)
+	a.mu.Unlock()
+	for i, c := range running {
+		a.replace(i, c.App, time.Time{})
 	}
+}
+
+// told reports whether the controller has heard of all that changed on the cell,
+// or will by the next hello.
+func (a *agent) told() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.talk == nil || a.talk.told()
 }
 
 func sleepUntil(ctx context.Context, due time.Time) error {

@@ -99,11 +99,12 @@ func (t *talk) settled() bool {
 	return t.acked > 0 && t.acked == t.received
 }
 
-// told reports whether the controller has heard of everything that changed.
+// told reports whether the controller has heard of everything that changed. That
+// it cannot be told before the snapshot is read does not count.
 func (t *talk) told() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return len(t.up)+len(t.down) == 0 && !t.saying
+	return t.stream == "" || len(t.up)+len(t.down) == 0 && !t.saying
 }
 
 // take empties what is to be said.

@@ -34,7 +34,7 @@ const (
 	perRequest     = 600 // policies of a request while loading
 	atOnce         = 4   // requests while loading
 	waitFor        = time.Minute
-	startPatience  = 5 * time.Minute
+	startPatience  = 20 * time.Minute // thousands of cells on two CPUs take their time
 )
 
 // run is one run, and what it has measured so far.

@@ -8,9 +8,15 @@ import (
 )
 
 const (
-	stuck      = 20 // agents that do not read, and as many that acknowledge late; fewer in a small fleet
-	slowness   = 5 * time.Second
-	stuckTimes = 80 // that all containers of the stuck cells are replaced, before and after the changes
+	stuck    = 20 // agents that do not read, and as many that acknowledge late; fewer in a small fleet
+	slowness = 5 * time.Second
+
+	// How often all containers of the deaf agents' cells are replaced: at first
+	// until neither a connection's window (4 MB) nor the controller's bound for a
+	// stream (4,096 fragments) takes more, then while memory is watched.
+	stuckTimes, moreTimes = 80, 40
+	// The same of the slow ones', so that they owe acknowledgements.
+	slowTimes = 5
 )
 
 // stuckAgents measures policy changes on other cells while some agents do not
@@ -29,7 +35,10 @@ func (r *run) stuckAgents(ctx context.Context) error {
 		return err
 	}
 	r.Say("%d agents do not read, %d acknowledge after %v", len(deaf), len(slow), slowness)
-	if err := r.fleet.Restart(both, stuckTimes); err != nil {
+	if err := r.fleet.Restart(deaf, stuckTimes); err != nil {
+		return err
+	}
+	if err := r.fleet.Restart(slow, slowTimes); err != nil {
 		return err
 	}
 	before, _, err := r.usages()
@@ -39,7 +48,7 @@ func (r *run) stuckAgents(ctx context.Context) error {
 	if r.result.Stuck, err = r.times(ctx, r.cluster.fresh(uncounted+changes/2, both), changesFor/3); err != nil {
 		return err
 	}
-	if err := r.fleet.Restart(both, stuckTimes); err != nil {
+	if err := r.fleet.Restart(deaf, moreTimes); err != nil {
 		return err
 	}
 	after, _, err := r.usages()
