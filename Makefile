@@ -9,9 +9,12 @@ export CGO_ENABLED := 0
 PACKAGES := openvswitch-switch qemu-system-x86 busybox-static cpio kmod iproute2 nftables tcpdump iperf3 mariadb-server \
 	containernetworking-plugins iptables podman containerd runc
 
+# What Weft is compared with. Only make bench-ovn, and the tests of it, install it.
+OVN_PACKAGES := ovn-central ovn-host
+
 # make must not run two of these at once: the lab needs the machine to itself.
 .NOTPARALLEL:
-.PHONY: help deps build test check unit test-runtimes e2e chaos demo sandbox bench bench-datapath bench-api bench-cni bench-scale golden fuzz clean
+.PHONY: help deps build test check unit test-runtimes e2e chaos demo sandbox bench bench-datapath bench-api bench-cni bench-ovn bench-scale golden fuzz clean
 .DEFAULT_GOAL := help
 
 help: ## explain every target
@@ -23,13 +26,17 @@ deps: .stamps/deps ## install the Debian packages that are missing (root or sudo
 	@.ci/deps $(PACKAGES)
 	@mkdir -p $(@D) && touch $@
 
+.stamps/ovn: Makefile .ci/deps
+	@.ci/deps $(OVN_PACKAGES)
+	@mkdir -p $(@D) && touch $@
+
 build: deps ## build every program into bin/
 	go build -trimpath -ldflags '-s -w' -o bin/ ./...
 
-test: build ## run all tests, the end-to-end ones in the lab too; ends with a line of counts
+test: build .stamps/ovn ## run all tests, the end-to-end ones in the lab too; ends with a line of counts
 	bin/weft-testbed test
 
-unit: build ## run the tests that need no lab: unit, scenario, property, real ovsdb-server and ovs-vswitchd
+unit: build .stamps/ovn ## run the tests that need no lab: unit, scenario, property, real ovsdb-server and ovs-vswitchd
 	bin/weft-testbed unit
 
 test-runtimes: build ## run the tests in which podman, containerd, cnitool and Garden's way of calling plug containers in; half a minute
@@ -68,6 +75,10 @@ bench-api: build ## measure the policy API at 20,000 apps and 60,000 policies, o
 
 bench-cni: build ## measure CNI ADD and DEL by turns with the standard plugins, and in the lab; 5 minutes; ends with one line of figures
 	bin/weft-testbed bench-cni --report docs/performance.md
+
+SCENE ?= S M L
+bench-ovn: build .stamps/ovn ## compare with OVN at SCENE ("S M L"; XL takes OVN a quarter of an hour), installs Debian's OVN; 8 minutes; ends with one line of figures
+	bin/weft-testbed bench-ovn --scene "$(SCENE)" --report docs/performance.md --json docs/charts/ovn.json
 
 CELLS ?= 1000
 bench-scale: build ## measure one controller with a simulated fleet of CELLS (1000) cells; 4 minutes; ends with one line of figures

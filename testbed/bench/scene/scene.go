@@ -69,17 +69,35 @@ func (s Size) Build() Scene {
 
 // LocalApps are the apps with containers on the measured cell, in order.
 func (s Scene) LocalApps() []int {
-	local := make([]bool, len(s.Apps))
+	is := make([]bool, len(s.Apps))
 	for _, c := range s.Containers {
-		local[c.App] = local[c.App] || c.Cell == 0
+		is[c.App] = is[c.App] || c.Cell == 0
 	}
-	var apps []int
-	for app, is := range local {
-		if is {
-			apps = append(apps, app)
+	return numbers(is)
+}
+
+// Callers are the apps that a policy lets reach one of these, in order. A
+// container more of theirs is one more that the measured cell has to let in.
+func (s Scene) Callers() []int {
+	local, is := make([]bool, len(s.Apps)), make([]bool, len(s.Apps))
+	for _, app := range s.LocalApps() {
+		local[app] = true
+	}
+	for _, p := range s.Policies {
+		is[p.From] = is[p.From] || local[p.To]
+	}
+	return numbers(is)
+}
+
+// numbers are those of which it is true.
+func numbers(is []bool) []int {
+	var all []int
+	for n, yes := range is {
+		if yes {
+			all = append(all, n)
 		}
 	}
-	return apps
+	return all
 }
 
 // NewPolicies are n policies, the same each time, that the scene does not have,

@@ -3,12 +3,12 @@ package scene
 // Size says how large a cluster is. One of its cells is the one that is
 // measured, cell 0; the others are there to be many.
 type Size struct {
-	Name       string
-	Apps       int
-	Containers int // of all cells; at least one for each app
-	Cells      int // with the measured one
-	Local      int // containers on the measured cell; without other cells, all of them
-	Policies   int // distinct, so at most ports for each pair of apps
+	Name       string `json:"name"`
+	Apps       int    `json:"apps"`
+	Containers int    `json:"containers"` // of all cells; at least one for each app
+	Cells      int    `json:"cells"`      // with the measured one
+	Local      int    `json:"local"`      // containers on the measured cell; without other cells, all of them
+	Policies   int    `json:"policies"`   // distinct, so at most ports for each pair of apps
 }
 
 // The sizes at which OVN was measured, too.

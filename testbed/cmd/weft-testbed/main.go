@@ -65,7 +65,7 @@ func command() *cobra.Command {
 		},
 		benchCommand(),
 		benchDatapathCommand(),
-		benchAPICommand(), benchCNICommand(), benchCNILabCommand(),
+		benchAPICommand(), benchCNICommand(), benchCNILabCommand(), benchOVNCommand(),
 		benchScaleCommand(), fleetCommand(),
 		&cobra.Command{
 			Use: "exec PROGRAM [ARGUMENT...]", Args: cobra.MinimumNArgs(1), DisableFlagParsing: true,
