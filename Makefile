@@ -82,7 +82,7 @@ bench-ovn: build .stamps/ovn ## compare with OVN at SCENE ("S M L"; XL takes OVN
 
 CELLS ?= 1000
 bench-scale: build ## measure one controller with a simulated fleet of CELLS (1000) cells; 4 minutes; ends with one line of figures
-	bin/weft-testbed bench-scale --cells $(CELLS) --report docs/performance.md
+	bin/weft-testbed bench-scale --cells $(CELLS) --report docs/performance.md --json docs/charts/fleet.json
 
 golden: deps ## rewrite what is generated: scenarios' flows and verdicts, documents, example files, docs/api.md
 	go test -count=1 ./flows -update

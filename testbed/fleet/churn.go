@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"time"
+
+	"github.com/weft-sdn/weft/testbed/bench/gauge"
 )
 
 // churnPatience is how long is waited for the last changes of a churn.
@@ -23,10 +25,8 @@ type Churn struct {
 // it reported late, until the controller has heard that its delta is applied.
 type Churned struct {
 	Changes   int
-	Done      int     // acknowledged; others were overtaken by the next change of the same container
-	PerSecond float64 // done, until the last one was
-	P50, P99  time.Duration
-	Most      time.Duration
+	Took      gauge.Spread // of those acknowledged; others were overtaken by the next change of the same container
+	PerSecond float64      // acknowledged, until the last one was
 }
 
 // Churn changes containers at the given pace, however long each change takes, and
@@ -55,15 +55,8 @@ func (f *Fleet) Churn(ctx context.Context, c Churn) (Churned, error) {
 			return Churned{}, err
 		}
 	}
-	took, times := time.Since(begin), f.counts.taken()
-	if len(times) == 0 {
-		return Churned{Changes: n}, nil
-	}
-	at := func(percent int) time.Duration { return times[min(len(times)-1, len(times)*percent/100)] }
-	return Churned{
-		Changes: n, Done: len(times), PerSecond: float64(len(times)) / took.Seconds(),
-		P50: at(50), P99: at(99), Most: times[len(times)-1],
-	}, nil
+	took, spread := time.Since(begin), gauge.SpreadOf(f.counts.taken())
+	return Churned{Changes: n, Took: spread, PerSecond: float64(spread.N) / took.Seconds()}, nil
 }
 
 // app is that of one of the cell's containers.

@@ -2,7 +2,6 @@ package fleet
 
 import (
 	"io"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -65,13 +64,12 @@ func (c *counts) took(d time.Duration) {
 	c.times = append(c.times, d)
 }
 
-// taken returns what took notes since the last call, in order of length.
+// taken returns what took notes since the last call.
 func (c *counts) taken() []time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	times := c.times
 	c.times = nil
-	slices.Sort(times)
 	return times
 }
 

@@ -18,7 +18,7 @@ func TestTablesAreTheControllers(t *testing.T) {
 	b.allow(added...)
 	churned, err := b.fleet.Churn(t.Context(), fleet.Churn{PerSecond: 500, For: time.Second})
 	b.must(err)
-	if churned.Done == 0 || churned.Done > churned.Changes || churned.P50 <= 0 || churned.Most < churned.P99 {
+	if churned.Took.N == 0 || churned.Took.N > churned.Changes || churned.Took.Min <= 0 {
 		t.Errorf("churned %+v", churned)
 	}
 	b.eventually("all is acknowledged", b.settled)

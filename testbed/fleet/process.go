@@ -15,6 +15,8 @@ import (
 type Process struct {
 	PID int
 
+	killed sync.Once
+
 	mu      sync.Mutex
 	cmd     *exec.Cmd
 	stdin   io.Closer
@@ -89,11 +91,13 @@ func (p *Process) Restart(cells []int, times int) error {
 	return err
 }
 
-// Kill ends the process and returns when it is gone.
+// Kill ends the process and returns when it is gone. What it was asked fails.
 func (p *Process) Kill() {
-	_ = p.cmd.Process.Kill() // it may have ended
-	_ = p.cmd.Wait()         // the status is that of the signal
-	p.stdin.Close()
+	p.killed.Do(func() {
+		_ = p.cmd.Process.Kill() // it may have ended
+		_ = p.cmd.Wait()         // the status is that of the signal
+		p.stdin.Close()
+	})
 }
 
 func (p *Process) ask(c command) (answer, error) {

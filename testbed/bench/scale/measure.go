@@ -1,14 +1,15 @@
 package scale
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/weft-sdn/weft/api"
+	"github.com/weft-sdn/weft/testbed/bench/gauge"
 	"github.com/weft-sdn/weft/testbed/fleet"
 )
 
@@ -34,6 +35,7 @@ const (
 	perRequest     = 600 // policies of a request while loading
 	atOnce         = 4   // requests while loading
 	waitFor        = time.Minute
+	progress       = 5 * time.Second  // between two words of it
 	startPatience  = 20 * time.Minute // thousands of cells on two CPUs take their time
 )
 
@@ -54,27 +56,30 @@ func Measure(ctx context.Context, o Options) (Result, error) {
 	r := &run{Options: o, cluster: newCluster(o.Cells)}
 	r.controller = &controller{binary: o.Controller, dir: o.Dir, listen: "127.0.0.1:0", internal: "127.0.0.1:0"}
 	r.result = Result{Cells: o.Cells, Containers: len(r.cluster.Containers) + o.Cells, Apps: len(r.cluster.Apps) + 1, Policies: len(r.cluster.Policies)}
-	defer r.controller.kill()
-	err := r.setUp(ctx)
-	if r.fleet != nil {
-		defer r.fleet.Kill()
-		defer context.AfterFunc(ctx, r.fleet.Kill)() // so that nothing waits for it
+	defer r.stop()
+	if err := r.setUp(ctx); err != nil {
+		return r.result, cmp.Or(ctx.Err(), err)
 	}
 	for _, phase := range []struct {
 		name string
-		run  func(context.Context) error
+		part func(context.Context) error
 	}{
 		{"first connect", r.firstConnect}, {"cold start", r.coldStart}, {"policy changes", r.policyChanges}, {"popular app", r.popularApp},
 		{"stuck agents", r.stuckAgents}, {"churn", r.churn},
 	} {
-		if err == nil {
-			err = r.phase(ctx, phase.name, phase.run)
+		if err := r.phase(ctx, phase.name, phase.part); err != nil {
+			return r.result, cmp.Or(ctx.Err(), fmt.Errorf("%s: %w", phase.name, err))
 		}
 	}
-	if ctx.Err() != nil {
-		err = ctx.Err()
+	return r.result, nil
+}
+
+// stop ends both processes.
+func (r *run) stop() {
+	if r.fleet != nil {
+		r.fleet.Kill()
 	}
-	return r.result, err
+	r.controller.kill()
 }
 
 // setUp starts both processes and loads the policies. No agent is connected yet,
@@ -95,6 +100,7 @@ func (r *run) setUp(ctx context.Context) error {
 	if r.fleet, err = fleet.Start(r.Fleet...); err != nil {
 		return err
 	}
+	context.AfterFunc(ctx, r.fleet.Kill) // nothing must wait for what it would still do
 	if err := r.fleet.New(fleet.Options{URL: "https://" + r.controller.internal, Certificates: r.Dir, Cells: r.cluster.cells()}); err != nil {
 		return err
 	}
@@ -120,89 +126,75 @@ func (r *run) load(ctx context.Context) error {
 }
 
 // phase runs a part and notes what it took.
-func (r *run) phase(ctx context.Context, name string, run func(context.Context) error) error {
-	before, fleetBefore, err := r.usages()
-	if err != nil {
-		return err
-	}
-	told, err := r.fleet.Status()
+func (r *run) phase(ctx context.Context, name string, part func(context.Context) error) error {
+	before, err := r.usage()
 	if err != nil {
 		return err
 	}
 	starts, begin := r.controller.starts, time.Now()
-	if err := run(ctx); err != nil {
-		return fmt.Errorf("%s: %w", name, err)
-	}
-	took := time.Since(begin)
-	after, fleetAfter, err := r.usages()
-	if err != nil {
+	if err := part(ctx); err != nil {
 		return err
 	}
-	now, err := r.fleet.Status()
+	took := time.Since(begin)
+	after, err := r.usage()
 	if err != nil {
 		return err
 	}
 	if r.controller.starts != starts {
-		before.CPU = 0 // another process
+		before.controller = 0 // another process
 	}
 	p := Phase{
-		Name: name, Seconds: took.Seconds(), ControllerCPU: after.CPU - before.CPU, FleetCPU: fleetAfter.CPU - fleetBefore.CPU,
-		ControllerRSS: after.RSS, ControllerPeak: after.Peak, FleetRSS: fleetAfter.RSS,
-		BytesPerCell: float64(now.Bytes-told.Bytes) / float64(r.Cells),
-		Deltas:       now.Deltas - told.Deltas, Snapshots: now.Snapshots - told.Snapshots, Broken: now.Broken - told.Broken,
+		Name: name, Seconds: took.Seconds(), Memory: after.memory,
+		ControllerCPU: (after.controller - before.controller).Seconds(), FleetCPU: (after.fleet - before.fleet).Seconds(),
+		BytesPerCell: float64(after.status.Bytes-before.status.Bytes) / float64(r.Cells),
+		Deltas:       after.status.Deltas - before.status.Deltas, Snapshots: after.status.Snapshots - before.status.Snapshots,
+		Broken: after.status.Broken - before.status.Broken,
 	}
 	r.result.Phases = append(r.result.Phases, p)
 	r.Say("%s: %s", name, p)
-	if now.Diverged > 0 || now.Refused > 0 {
-		return fmt.Errorf("%s: agents refused %d messages and the controller %d endpoints: %s", name, now.Diverged, now.Refused, now.LastFault)
+	if s := after.status; s.Diverged > 0 || s.Refused > 0 {
+		return fmt.Errorf("agents refused %d messages and the controller %d endpoints: %s", s.Diverged, s.Refused, s.LastFault)
 	}
 	return nil
 }
 
-func (r *run) usages() (controller, simulated usage, err error) {
-	if controller, err = usageOf(r.controller.process.PID); err == nil {
-		simulated, err = usageOf(r.fleet.PID)
+// usage is what both processes have used so far, and the controller's memory now.
+type usage struct {
+	controller, fleet time.Duration // CPU
+	memory            gauge.Memory
+	status            fleet.Status
+}
+
+func (r *run) usage() (u usage, err error) {
+	if u.controller, err = gauge.CPU(r.controller.process.PID); err != nil {
+		return u, err
 	}
-	return controller, simulated, err
+	if u.fleet, err = gauge.CPU(r.fleet.PID); err != nil {
+		return u, err
+	}
+	if u.memory, err = gauge.MemoryOf(r.controller.process.PID); err != nil {
+		return u, err
+	}
+	u.status, err = r.fleet.Status()
+	return u, err
 }
 
 // settle returns when as many cells as that have acknowledged all they were sent.
 func (r *run) settle(ctx context.Context, cells int, patience time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	var last fleet.Status
 	said := time.Now()
-	for deadline := time.Now().Add(patience); ; {
-		s, err := r.fleet.Status()
-		if err != nil {
-			return err
-		}
-		if cells > 0 && s.Settled >= cells || cells == 0 && s.Settled == 0 {
-			return nil
-		}
-		if time.Now().After(deadline) {
-			return fmt.Errorf("%d of %d cells are in step after %v; last fault: %s", s.Settled, cells, patience, s.LastFault)
-		}
-		if time.Since(said) > 5*time.Second {
+	err := gauge.Poll(ctx, 20*time.Millisecond, func() (ok bool, err error) {
+		last, err = r.fleet.Status()
+		if time.Since(said) > progress {
 			said = time.Now()
-			r.Say("%d cells are in step", s.Settled)
+			r.Say("%d cells are in step", last.Settled)
 		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(20 * time.Millisecond):
-		}
+		return last.Settled == cells, err
+	})
+	if err != nil {
+		return fmt.Errorf("%d of %d cells are in step, want %d; last fault: %s: %w", last.Settled, r.Cells, cells, last.LastFault, err)
 	}
-}
-
-// errPending is a wait that has ended without all cells.
-var errPending = errors.New("not applied everywhere")
-
-// timeChange makes one change and returns how long it took until all cells that
-// it concerns had acknowledged it.
-func (r *run) timeChange(ctx context.Context, change func(context.Context, []api.PolicyBody, api.Wait) (api.Change, error), policies ...api.PolicyBody) (time.Duration, error) {
-	begin := time.Now()
-	done, err := change(ctx, policies, api.Wait{For: api.WaitApplied, Timeout: waitFor})
-	took := time.Since(begin)
-	if err == nil && len(done.Pending) > 0 {
-		err = fmt.Errorf("%w after %v: %d cells, %.60v", errPending, took, len(done.Pending), done.Pending)
-	}
-	return took, err
+	return nil
 }

@@ -2,9 +2,11 @@ package scale
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/weft-sdn/weft/api"
+	"github.com/weft-sdn/weft/testbed/bench/gauge"
 	"github.com/weft-sdn/weft/testbed/fleet"
 )
 
@@ -47,7 +49,7 @@ func (r *run) policyChanges(ctx context.Context) (err error) {
 // one fewer. In the end nobody may.
 func (r *run) popularApp(ctx context.Context) error {
 	sources := r.cluster.towardPopular()
-	took, err := r.timeChange(ctx, r.controller.client.AddPolicies, sources...)
+	took, err := timeChange(ctx, r.controller.client.AddPolicies, sources...)
 	if err != nil {
 		return err
 	}
@@ -60,31 +62,40 @@ func (r *run) popularApp(ctx context.Context) error {
 	if r.result.Popular, err = r.times(ctx, more, popularFor); err != nil {
 		return err
 	}
-	_, err = r.timeChange(ctx, r.controller.client.RemovePolicies, sources...)
+	_, err = timeChange(ctx, r.controller.client.RemovePolicies, sources...)
 	return err
 }
 
 // times adds each of the policies and removes it, for as long as there is time.
-func (r *run) times(ctx context.Context, policies []api.PolicyBody, budget time.Duration) (Spread, error) {
+func (r *run) times(ctx context.Context, policies []api.PolicyBody, budget time.Duration) (gauge.Spread, error) {
 	var took []time.Duration
-	begin := time.Now()
-	for i, p := range policies {
-		if len(took) >= fewest && time.Since(begin) > budget {
-			break
+	change := func(i int) error {
+		for _, do := range []change{r.controller.client.AddPolicies, r.controller.client.RemovePolicies} {
+			one, err := timeChange(ctx, do, policies[i])
+			if err != nil {
+				return err
+			}
+			took = append(took, one)
 		}
-		add, err := r.timeChange(ctx, r.controller.client.AddPolicies, p)
-		if err != nil {
-			return Spread{}, err
-		}
-		remove, err := r.timeChange(ctx, r.controller.client.RemovePolicies, p)
-		if err != nil {
-			return Spread{}, err
-		}
-		if i >= uncounted {
-			took = append(took, add, remove)
-		}
+		return nil
 	}
-	return spreadOf(took), nil
+	err := gauge.Bounds{Least: uncounted + fewest, Most: len(policies), Budget: budget}.Each(ctx, change)
+	return gauge.SpreadOf(took[min(len(took), 2*uncounted):]), err
+}
+
+// change adds policies or removes them, as the API's client does.
+type change func(context.Context, []api.PolicyBody, api.Wait) (api.Change, error)
+
+// timeChange makes one change and returns how long it took until all cells that
+// it concerns had acknowledged it.
+func timeChange(ctx context.Context, do change, policies ...api.PolicyBody) (time.Duration, error) {
+	begin := time.Now()
+	done, err := do(ctx, policies, api.Wait{For: api.WaitApplied, Timeout: waitFor})
+	took := time.Since(begin)
+	if err == nil && len(done.Pending) > 0 {
+		err = fmt.Errorf("not acknowledged after %v by %d cells, among them %s", took, len(done.Pending), done.Pending[0])
+	}
+	return took, err
 }
 
 // churn replaces containers, at a pace that does not wait.
@@ -94,7 +105,6 @@ func (r *run) churn(context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.result.Churn = Spread{N: churned.Done, P50: milliseconds(churned.P50), P99: milliseconds(churned.P99), Max: milliseconds(churned.Most)}
-	r.result.ChurnRate, r.result.ChurnLost = churned.PerSecond, churned.Changes-churned.Done
+	r.result.Churn, r.result.ChurnRate, r.result.ChurnLost = churned.Took, churned.PerSecond, churned.Changes-churned.Took.N
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/weft-sdn/weft/api"
+	"github.com/weft-sdn/weft/testbed/bench/gauge"
 	"github.com/weft-sdn/weft/testbed/bench/scene"
 )
 
@@ -60,31 +61,12 @@ func TestCells(t *testing.T) {
 	}
 }
 
-// TestUsage of this very process.
-func TestUsage(t *testing.T) {
-	for begin := time.Now(); time.Since(begin) < 50*time.Millisecond; { // CPU time is counted in hundredths
-	}
-	u, err := usageOf(os.Getpid())
-	if err != nil || u.CPU <= 0 || u.RSS < 1 || u.Peak < u.RSS {
-		t.Errorf("%+v, %v", u, err)
-	}
-}
-
-func TestSpread(t *testing.T) {
-	var took []time.Duration
-	for i := range 200 {
-		took = append(took, time.Duration(200-i)*time.Millisecond)
-	}
-	if got, want := spreadOf(took), (Spread{N: 200, P50: 101, P99: 199, Max: 200}); got != want {
-		t.Errorf("got %+v, want %+v", got, want)
-	}
-}
-
 // TestReport: the figures reach the line and the file, under their names.
 func TestReport(t *testing.T) {
 	r := Result{
-		Cells: 1000, ColdStart: 9.14, Change: Spread{400, 2, 12.34, 15}, Churn: Spread{59_000, 3, 33.3, 80}, Popular: Spread{20, 150, 290.04, 300},
-		Phases: []Phase{{Name: "cold start", ControllerPeak: 842.4, Snapshots: 1000}, {Name: "churn", ControllerPeak: 801}},
+		Cells: 1000, ColdStart: 9.14, Change: gauge.Spread{N: 400, Min: 1, P50: 2, P99: 12.34, Max: 15}, Churn: gauge.Spread{N: 59_000, Min: 1, P50: 3, P99: 33.3, Max: 80}, Popular: gauge.Spread{N: 20, Min: 100, P50: 150, P99: 290.04, Max: 300},
+		Stuck:  gauge.Spread{N: 1, Min: 1, P50: 1, P99: 1, Max: 1},
+		Phases: []Phase{{Name: "cold start", Memory: gauge.Memory{Peak: 842.4}, Snapshots: 1000}, {Name: "churn", Memory: gauge.Memory{Peak: 801}}},
 	}
 	const want = "change_p99_ms=12.3 churn_p99_ms=33.3 cold_start_s=9.1 controller_rss_mb=842 popular_p99_ms=290.0"
 	if got := r.Line(); got != want {
@@ -101,9 +83,12 @@ func TestReport(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, part := range []string{"before " + reportBegin, reportEnd + " after", "| `change_p99_ms` | 12.3 | at most 100 | 2.0 | 15.0 | 400 |", "1000 cells", "| cold start | "} {
+	for _, part := range []string{"before " + reportBegin, reportEnd + " after", "| `change_p99_ms` | 12.3 | at most 100 | 2.0 | 15.0 | 400 |", "1000 cells", "| cold start | ", "(charts/fleet.svg)"} {
 		if !strings.Contains(string(text), part) {
 			t.Errorf("no %q in\n%s", part, text)
 		}
+	}
+	if svg, err := os.ReadFile(filepath.Join(filepath.Dir(path), "charts", "fleet.svg")); err != nil || !strings.Contains(string(svg), "12.3 ms") {
+		t.Errorf("chart: %v\n%s", err, svg)
 	}
 }

@@ -41,7 +41,7 @@ func (r *run) stuckAgents(ctx context.Context) error {
 	if err := r.fleet.Restart(slow, slowTimes); err != nil {
 		return err
 	}
-	before, _, err := r.usages()
+	before, err := r.usage()
 	if err != nil {
 		return err
 	}
@@ -51,11 +51,11 @@ func (r *run) stuckAgents(ctx context.Context) error {
 	if err := r.fleet.Restart(deaf, moreTimes); err != nil {
 		return err
 	}
-	after, _, err := r.usages()
+	after, err := r.usage()
 	if err != nil {
 		return err
 	}
-	r.result.StuckAgents, r.result.StuckGrowth = len(deaf), after.RSS-before.RSS
+	r.result.StuckAgents, r.result.StuckGrowth = len(deaf), after.memory.RSS-before.memory.RSS
 	if err := r.fleet.Behave(both, fleet.Manner{}); err != nil {
 		return err
 	}
