@@ -28,16 +28,21 @@ func TestTablesAreTheControllers(t *testing.T) {
 	b.inStep()
 }
 
-// TestRestartOfTheController: all agents come back, with jitter, to the tables
-// that they had.
+// TestRestartOfTheController: all agents come back, but not all at once, to the
+// tables that they had.
 func TestRestartOfTheController(t *testing.T) {
 	b := newBed(t)
 	had, _ := b.fleet.Table(7)
 	internal := b.server.Internal.String()
 	b.must(b.server.Stop())
-	b.eventually("all agents have noticed", func() bool { return b.fleet.Status().Settled == 0 })
+	b.eventually("all agents have tried to come back", func() bool { return b.fleet.Status().Broken >= 3*cells })
 	b.startController(internal)
+	b.eventually("an agent is back", func() bool { return b.fleet.Status().Settled > 0 })
+	first := time.Now()
 	b.eventually("all agents are back", b.settled)
+	if spread := time.Since(first); spread < 100*time.Millisecond {
+		t.Errorf("all agents came back within %v, and each pauses for a time of its own", spread)
+	}
 	b.inStep()
 	if has, _ := b.fleet.Table(7); has != had {
 		t.Errorf("table %v, before the restart %v", has, had)
