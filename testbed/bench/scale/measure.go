@@ -39,6 +39,16 @@ const (
 	startPatience  = 20 * time.Minute // thousands of cells on two CPUs take their time
 )
 
+// The parts of a run, in their order.
+const (
+	firstConnect  = "first connect"
+	coldStart     = "cold start"
+	policyChanges = "policy changes"
+	popularApp    = "popular app"
+	stuckAgents   = "stuck agents"
+	churn         = "churn"
+)
+
 // run is one run, and what it has measured so far.
 type run struct {
 	Options
@@ -64,8 +74,8 @@ func Measure(ctx context.Context, o Options) (Result, error) {
 		name string
 		part func(context.Context) error
 	}{
-		{"first connect", r.firstConnect}, {"cold start", r.coldStart}, {"policy changes", r.policyChanges}, {"popular app", r.popularApp},
-		{"stuck agents", r.stuckAgents}, {"churn", r.churn},
+		{firstConnect, r.firstConnect}, {coldStart, r.coldStart}, {policyChanges, r.policyChanges}, {popularApp, r.popularApp},
+		{stuckAgents, r.stuckAgents}, {churn, r.churn},
 	} {
 		if err := r.phase(ctx, phase.name, phase.part); err != nil {
 			return r.result, cmp.Or(ctx.Err(), fmt.Errorf("%s: %w", phase.name, err))

@@ -77,5 +77,28 @@ func (r Result) markdown(now time.Time) string {
 		fmt.Fprintf(&b, "| %s | %.1f | %.1f | %.1f | %.0f | %d | %d | %.1f |\n",
 			p.Name, p.Seconds, p.ControllerCPU, p.FleetCPU, p.Memory.RSS, p.Snapshots, p.Deltas, p.BytesPerCell/1e3)
 	}
+	b.WriteString("\n" + r.planning())
 	return b.String()
+}
+
+// planning says what an operator can reckon with.
+func (r Result) planning() string {
+	per := func(name string, n int) float64 {
+		for _, p := range r.Phases {
+			if p.Name == name && n > 0 {
+				return p.ControllerCPU * 1e3 / float64(n)
+			}
+		}
+		return 0
+	}
+	snapshot, steady := 0.0, 0.0
+	for _, p := range r.Phases {
+		if p.Name == coldStart {
+			snapshot, steady = p.BytesPerCell, p.Memory.RSS
+		}
+	}
+	cells := float64(r.Cells)
+	return fmt.Sprintf("So %d cells need a controller with %.0f MiB (%.2f for each cell with its %d containers), %.0f MiB at the highest. It sends a cell %.0f kB when that connects, which takes %.1f ms of CPU time; "+
+		"a policy changed takes %.1f ms of it, a container replaced %.2f ms.\n",
+		r.Cells, steady, steady/cells, r.Containers/r.Cells, r.peak(), snapshot/1e3, per(coldStart, r.Cells), per(policyChanges, r.Change.N), per(churn, r.Churn.N))
 }
