@@ -59,5 +59,5 @@ func (r *run) stuckAgents(ctx context.Context) error {
 	if err := r.fleet.Behave(both, fleet.Manner{}); err != nil {
 		return err
 	}
-	return r.settle(ctx, r.Cells, waitFor)
+	return r.settle(ctx, r.Cells, startPatience)
 }
