@@ -14,7 +14,7 @@ OVN_PACKAGES := ovn-central ovn-host
 
 # make must not run two of these at once: the lab needs the machine to itself.
 .NOTPARALLEL:
-.PHONY: help deps build test check unit test-runtimes e2e chaos demo sandbox bench bench-datapath bench-api bench-cni bench-ovn golden fuzz clean
+.PHONY: help deps build test check unit test-runtimes e2e chaos demo sandbox bench bench-datapath bench-api bench-cni bench-ovn bench-scale golden fuzz clean
 .DEFAULT_GOAL := help
 
 help: ## explain every target
@@ -79,6 +79,10 @@ bench-cni: build ## measure CNI ADD and DEL by turns with the standard plugins, 
 SCENE ?= S M L
 bench-ovn: build .stamps/ovn ## compare with OVN at SCENE ("S M L"; XL takes OVN a quarter of an hour), installs Debian's OVN; 8 minutes; ends with one line of figures
 	bin/weft-testbed bench-ovn --scene "$(SCENE)" --report docs/performance.md --json docs/charts/ovn.json
+
+CELLS ?= 1000
+bench-scale: build ## measure one controller with a simulated fleet of CELLS (1000) cells; 4 minutes; ends with one line of figures
+	bin/weft-testbed bench-scale --cells $(CELLS) --report docs/performance.md --json docs/charts/fleet.json
 
 golden: deps ## rewrite what is generated: scenarios' flows and verdicts, documents, example files, docs/api.md
 	go test -count=1 ./flows -update

@@ -141,8 +141,8 @@ func (c *AgentClient) Open(ctx context.Context, hello Hello) (*AgentStream, erro
 	return s, nil
 }
 
-// AgentStream is the agent's end of its stream. Next is for one goroutine;
-// Close may be called by any, and again.
+// AgentStream is the agent's end of its stream. Next and Read are for one
+// goroutine; Close may be called by any, and again.
 type AgentStream struct {
 	body     io.ReadCloser
 	lines    *bufio.Reader
@@ -173,7 +173,20 @@ func (s *AgentStream) Next() (Message, error) {
 	}
 }
 
-// Close ends the stream; a Next that waits returns.
+// Read returns the stream's bytes as they come, pings included, for who decodes
+// the messages in a way of its own. A stream is read by Next or by Read, never by
+// both. It fails as Next does; the end is Gone, not io.EOF.
+func (s *AgentStream) Read(p []byte) (int, error) {
+	defer s.watchdog.Stop()
+	s.watchdog.Reset(s.silence)
+	n, err := s.lines.Read(p)
+	if err != nil {
+		return n, wrap("reading the stream", s.failure(err))
+	}
+	return n, nil
+}
+
+// Close ends the stream; a Next or Read that waits returns.
 func (s *AgentStream) Close() {
 	s.watchdog.Stop()
 	s.cancel()

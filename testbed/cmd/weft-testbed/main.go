@@ -68,6 +68,7 @@ func command() *cobra.Command {
 		benchCommand(),
 		benchDatapathCommand(),
 		benchAPICommand(), benchCNICommand(), benchCNILabCommand(), benchOVNCommand(),
+		benchScaleCommand(), fleetCommand(),
 		&cobra.Command{
 			Use: "exec PROGRAM [ARGUMENT...]", Args: cobra.MinimumNArgs(1), DisableFlagParsing: true,
 			Short: "run any program of this machine on the lab's kernel",
