@@ -145,7 +145,7 @@ func (a *agent) attend(ctx context.Context) (began bool, err error) {
 func (a *agent) begin() (*talk, api.Hello) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	hello := api.Hello{VTEP: a.vtep.String(), Endpoints: make([]api.Endpoint, len(a.containers))}
+	hello := api.Hello{VTEP: a.vtep.String(), Patches: true, Endpoints: make([]api.Endpoint, len(a.containers))}
 	for i := range a.containers {
 		hello.Endpoints[i] = a.endpoint(i)
 	}

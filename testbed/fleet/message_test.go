@@ -28,6 +28,13 @@ func plainly(t *testing.T, line string, names *names) message {
 		}
 		m.set = append(m.set, part{names.name([]byte(f.Key)), hash})
 	}
+	for _, p := range wire.Patch {
+		hash, err := flows.ParseHash(p.Hash)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.set = append(m.set, part{names.name([]byte(p.Key)), hash})
+	}
 	for _, key := range wire.Remove {
 		m.remove = append(m.remove, names.name([]byte(key)))
 	}
@@ -52,11 +59,14 @@ func someMessage(random *rand.Rand, seq uint64) api.Message {
 	hash := func() string { return flows.Hash{byte(random.Int()), 15: byte(random.Int())}.String() }
 	m := api.Message{Type: api.TypeDelta, Stream: awkward(random), Seq: seq, Revision: random.Uint64(), Hash: hash()}
 	for range random.IntN(4) {
-		f := api.Fragment{Key: awkward(random), Hash: hash(), Flows: []string{}}
+		f := api.Fragment{Key: awkward(random), Hash: hash(), Flows: flows.Table{}}
 		for range random.IntN(4) {
-			f.Flows = append(f.Flows, awkward(random))
+			f.Flows = append(f.Flows, flows.Flow{Match: awkward(random), Actions: "drop"})
 		}
 		m.Set = append(m.Set, f)
+	}
+	for range random.IntN(3) {
+		m.Patch = append(m.Patch, api.Patch{Key: awkward(random), Hash: hash(), Add: flows.Table{{Match: awkward(random), Actions: "drop"}}})
 	}
 	for range random.IntN(3) {
 		m.Remove = append(m.Remove, awkward(random))
