@@ -20,6 +20,9 @@ func (c *Controller) Lease(ctx context.Context, cell flows.CellID, req api.Lease
 	if err != nil {
 		return api.Lease{}, err
 	}
+	if peer, err := c.standing(ctx, cmd); err != nil || peer.Cell != "" {
+		return c.leaseOnWire(peer), err
+	}
 	revision, err := c.write(ctx, cmd)
 	if err != nil {
 		if cmd.Containers > 0 && api.KindOf(err) == api.ErrConflict {
@@ -42,6 +45,19 @@ func (c *Controller) Lease(ctx context.Context, cell flows.CellID, req api.Lease
 		c.log.Info("lease granted", "cell", cell, "subnet", peer.Lease, "vtep", peer.VTEP, "revision", revision)
 	}
 	return c.leaseOnWire(peer), nil
+}
+
+// standing returns the lease in force that a cell asks for again, as agents do
+// before each stream: a thousand of them, when a controller was restarted, do not
+// queue for the database. No lease where the database has to decide.
+func (c *Controller) standing(ctx context.Context, cmd GrantLease) (peer flows.Peer, err error) {
+	if c.store.Shared() {
+		if err := c.catchUp(ctx); err != nil {
+			return peer, err
+		}
+	}
+	err = c.ask(ctx, func(s *State) { peer = s.Standing(cmd) })
+	return peer, err
 }
 
 func (c *Controller) leaseOnWire(peer flows.Peer) api.Lease {

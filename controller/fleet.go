@@ -103,19 +103,24 @@ func (c *Controller) settle(ctx context.Context) {
 
 // settled lists the returning cells whose switches hold a table of this
 // controller, and the cells that have acknowledged that they are to be drained
-// and have no container left. Only the loop calls it.
+// and have no container left. Only the loop calls it, after the first
+// acknowledgement of every stream: so it looks at few links.
 func (c *Controller) settled(s *State) (returned, drained []flows.CellID) {
-	for _, l := range c.allLinks() {
+	for id, of := range s.cells {
+		waits := s.Draining(id) && s.Empty(id)
+		if !of.returning && !waits {
+			continue
+		}
+		l := c.link(id)
 		l.mu.Lock()
 		st := l.stream
-		confirmed, drains := st != nil && st.acked > 0, st != nil && st.drains()
+		if of.returning && st != nil && st.acked > 0 {
+			returned = append(returned, id)
+		}
+		if waits && st != nil && st.drains() {
+			drained = append(drained, id)
+		}
 		l.mu.Unlock()
-		if of := s.cells[l.cell]; of != nil && of.returning && confirmed {
-			returned = append(returned, l.cell)
-		}
-		if drains && s.Draining(l.cell) && s.Empty(l.cell) {
-			drained = append(drained, l.cell)
-		}
 	}
 	slices.SortFunc(returned, cmp.Compare)
 	slices.SortFunc(drained, cmp.Compare)

@@ -176,6 +176,21 @@ func peerOnWire(peer flows.Peer) api.Cell {
 	}
 }
 
+// Standing is the lease in force that is just what the cell asks for; the zero
+// Peer if there is none.
+func (s *State) Standing(want GrantLease) flows.Peer {
+	c := s.cells[want.Cell]
+	if c == nil || c.returning || c.peer.VTEP != want.VTEP || c.peer.Lease.IsSingleIP() != want.SingleIP {
+		return flows.Peer{}
+	}
+	stays := want.Containers == 0 || want.Subnet == c.peer.Lease
+	inside := slices.ContainsFunc(s.overlay.Networks, func(n netip.Prefix) bool { return n.Bits() <= c.peer.Lease.Bits() && n.Contains(c.peer.Lease.Addr()) })
+	if !stays || !inside {
+		return flows.Peer{}
+	}
+	return c.peer
+}
+
 // Draining reports whether the cell is to start no more containers.
 func (s *State) Draining(id flows.CellID) bool {
 	_, is := s.draining[id]

@@ -3,6 +3,7 @@ package controller
 import (
 	"math/rand/v2"
 	"net/netip"
+	"testing"
 
 	"pgregory.net/rapid"
 
@@ -106,4 +107,34 @@ func retoldLeases(s *State) []Event {
 		events = append(events, DrainBegun{id}, LeaseReleased{id})
 	}
 	return events
+}
+
+// TestStanding: a lease is read from the state only where it is in force and
+// just what the cell asks for.
+func TestStanding(t *testing.T) {
+	s := NewState(testOverlay())
+	s.Step(Change{Revision: 1, Events: []Event{LeaseGranted{Peer: peer(0)}, LeaseGranted{Peer: peer(1), Returning: true}, LeaseGranted{Peer: peer(2)}}})
+	s.Step(Change{Revision: 2, Events: []Event{LeaseExpired{Cell: peer(2).Cell}}})
+	asks := GrantLease{Cell: peer(0).Cell, VTEP: peer(0).VTEP, Subnet: peer(0).Lease, Containers: 3}
+	if got := s.Standing(asks); got != peer(0) {
+		t.Errorf("got %+v", got)
+	}
+	for what, change := range map[string]func(*GrantLease){
+		"is returning":             func(g *GrantLease) { g.Cell, g.VTEP, g.Containers = peer(1).Cell, peer(1).VTEP, 0 },
+		"has expired":              func(g *GrantLease) { g.Cell, g.VTEP, g.Containers = peer(2).Cell, peer(2).VTEP, 0 },
+		"moves":                    func(g *GrantLease) { g.VTEP = peer(5).VTEP },
+		"wants one address":        func(g *GrantLease) { g.SingleIP = true },
+		"has containers elsewhere": func(g *GrantLease) { g.Subnet = peer(5).Lease },
+		"is nobody":                func(g *GrantLease) { g.Cell = "cell-9" },
+	} {
+		other := asks
+		if change(&other); s.Standing(other) != (flows.Peer{}) {
+			t.Errorf("a cell that %s has a lease that stands", what)
+		}
+	}
+	outside := NewState(Overlay{Networks: []netip.Prefix{netip.MustParsePrefix("10.9.0.0/16")}, SubnetPrefix: 24, VNI: 1})
+	outside.Step(Change{Revision: 1, Events: []Event{LeaseGranted{Peer: peer(0)}}})
+	if outside.Standing(asks) != (flows.Peer{}) {
+		t.Error("a lease out of the configured networks stands")
+	}
 }

@@ -53,8 +53,13 @@ func (l *link) attach(st *stream, now api.Revision) {
 
 // owe notes that the cell's table changed with a revision.
 func (l *link) owe(revision api.Revision) {
-	if n := len(l.debts); n > 0 && l.debts[n-1].seq == 0 && l.debts[n-1].revision >= revision {
+	n := len(l.debts)
+	switch {
+	case n > 0 && l.debts[n-1].seq == 0 && l.debts[n-1].revision >= revision:
 		return // to be sent with what is owed already
+	case !l.heard && n == 1 && l.debts[0].below:
+		l.debts[0].revision = max(l.debts[0].revision, revision) // anything may concern it
+		return
 	}
 	l.debts = append(l.debts, debt{revision: revision})
 	if len(l.debts) <= maxDebts {
