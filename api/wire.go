@@ -76,6 +76,11 @@ type Hello struct {
 	// Patches: the agent understands Message.Patch. Absent, from one of an older
 	// release: it is sent whole fragments.
 	Patches bool `json:"patches,omitempty"`
+
+	// Holds is the hash of the whole table that the agent has, from an earlier
+	// stream or from its disk; absent: none. If it is that of now, the snapshot is
+	// the same one (Message.Same) instead of a long one.
+	Holds string `json:"holds,omitempty"`
 }
 
 // Service is a port of a cell's host that its containers may use: DNS, say.
@@ -94,6 +99,7 @@ type Message struct {
 	Revision uint64     `json:"revision"`         // of the controller's change log that this table reflects
 	Hash     string     `json:"hash,omitempty"`   // flows.Hash of the whole table after this message, hex
 	Set      []Fragment `json:"set,omitempty"`    // snapshot: all fragments; delta: those that are new or changed
+	Same     bool       `json:"same,omitempty"`   // snapshot: the table is the one that Hello.Holds names; Set is absent
 	Patch    []Patch    `json:"patch,omitempty"`  // delta: fragments of which some flows changed
 	Remove   []string   `json:"remove,omitempty"` // delta: keys of fragments that are gone
 

@@ -47,9 +47,10 @@ func pinned(t *testing.T) map[string]any {
 	return map[string]any{
 		"lease-request":    &LeaseRequest{VTEP: "192.0.2.1", Subnet: "10.255.1.0/24", Containers: 3, SingleIP: true},
 		"lease":            &Lease{Cell: "cell-1", Subnet: "10.255.1.0/24", Network: []string{"10.255.0.0/16"}, VNI: 1, VXLANPort: 4789, ExpirySeconds: 604800},
-		"hello":            &Hello{VTEP: "192.0.2.1", Endpoints: []Endpoint{endpoint}, Services: []Service{{Protocol: "udp", Address: "169.254.0.2", Port: 53}}, Patches: true},
+		"hello":            &Hello{VTEP: "192.0.2.1", Endpoints: []Endpoint{endpoint}, Services: []Service{{Protocol: "udp", Address: "169.254.0.2", Port: 53}}, Patches: true, Holds: fragment.Hash},
 		"snapshot":         &Message{Type: TypeSnapshot, Stream: "s1", Seq: 1, Revision: 12, Hash: fragment.Hash, Set: []Fragment{fragment}, Refused: &[]Refusal{}, Draining: new(true)},
 		"delta":            &Message{Type: TypeDelta, Seq: 2, Revision: 13, Hash: fragment.Hash, Set: []Fragment{fragment}, Patch: []Patch{patch}, Remove: []string{"policy/102"}, Refused: &[]Refusal{{Container: "c2", Reason: "address is taken"}}, Draining: new(false)},
+		"resumed":          &Message{Type: TypeSnapshot, Stream: "s2", Seq: 1, Revision: 12, Hash: fragment.Hash, Same: true},
 		"ping":             &Message{Type: TypePing},
 		"endpoints-report": &EndpointsReport{Stream: "s1", Up: []Endpoint{endpoint}, Down: []string{"c0"}},
 		"applied":          &Applied{Stream: "s1", Seq: 2, Error: "bundle refused"},
@@ -115,7 +116,7 @@ func TestOlderAgentsAreUnderstood(t *testing.T) {
 	if err := json.Unmarshal([]byte(older), &hello); err != nil {
 		t.Fatal(err)
 	}
-	if ep := hello.Endpoints[0]; ep.Egress+ep.Space+ep.Workload != "" || hello.Services != nil || hello.Patches {
+	if ep := hello.Endpoints[0]; ep.Egress+ep.Space+ep.Workload != "" || hello.Services != nil || hello.Patches || hello.Holds != "" {
 		t.Errorf("an older hello decodes to %+v", hello)
 	}
 	if got := encode(hello); got != older {

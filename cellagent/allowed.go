@@ -99,23 +99,29 @@ func (v *view) revoked(e conntrack.Entry) bool {
 	return v.complete && e.ByPolicy && !allowed
 }
 
-// next returns the view of another table and other ports. What has not changed
-// is shared.
-func (v *view) next(lease netip.Prefix, want desired, ports []ovsdb.Port, endpoints map[string]ovsdb.Port) *view {
-	n := &view{lease: lease, complete: want.complete, policies: map[flows.GroupID]*policyFlows{},
-		local: map[netip.Addr]flowlog.Local{}, present: map[netip.Addr]string{}}
+// judging returns the view with the policies of another table. What has not
+// changed is shared.
+func (v *view) judging(want desired) *view {
+	n := *v
+	n.complete, n.policies = want.complete, make(map[flows.GroupID]*policyFlows, len(v.policies)+1)
 	for key, f := range want.fragments {
-		text, isPolicy := strings.CutPrefix(string(key), string(flows.PolicyKey(0))[:len("policy/")])
-		to, err := strconv.ParseUint(text, 10, 16)
-		if !isPolicy || err != nil {
+		to, isPolicy := key.Group()
+		if !isPolicy {
 			continue
 		}
-		old := v.policies[flows.GroupID(to)]
+		old := v.policies[to]
 		if old == nil || old.hash != f.Hash {
 			old = policyFlowsOf(f)
 		}
-		n.policies[flows.GroupID(to)] = old
+		n.policies[to] = old
 	}
+	return &n
+}
+
+// among returns the view with other containers.
+func (v *view) among(lease netip.Prefix, ports []ovsdb.Port, endpoints map[string]ovsdb.Port, want desired) *view {
+	n := *v
+	n.lease, n.local, n.present = lease, map[netip.Addr]flowlog.Local{}, map[netip.Addr]string{}
 	for _, p := range ports {
 		n.present[p.IP] = p.Container
 	}
@@ -125,7 +131,7 @@ func (v *view) next(lease netip.Prefix, want desired, ports []ovsdb.Port, endpoi
 			Container: container, App: flows.AppID(p.App), Group: groupOf(want.fragments[flows.EndpointKey(container)]),
 		}
 	}
-	return n
+	return &n
 }
 
 func policyFlowsOf(f flows.Fragment) *policyFlows {

@@ -35,7 +35,7 @@ func viewOf(t *testing.T, old *view, want desired) *view {
 	t.Helper()
 	one := ovsdb.Port{Container: "one", App: "cats", IP: netip.MustParseAddr("10.255.1.2"), OFPort: 5}
 	two := ovsdb.Port{Container: "two", App: "dogs", IP: netip.MustParseAddr("10.255.1.3")}
-	return old.next(netip.MustParsePrefix("10.255.1.0/24"), want, []ovsdb.Port{one, two}, map[string]ovsdb.Port{"one": one})
+	return old.judging(want).among(netip.MustParsePrefix("10.255.1.0/24"), []ovsdb.Port{one, two}, map[string]ovsdb.Port{"one": one}, want)
 }
 
 func rule(policy flows.PolicyID, p flows.Protocol, first, last uint16) flows.Rule {
@@ -83,7 +83,7 @@ func TestNextOwnerLooksLikeLeaving(t *testing.T) {
 	lease, addr := netip.MustParsePrefix("10.255.1.0/24"), netip.MustParseAddr("10.255.1.2")
 	one, two := ovsdb.Port{Container: "one", IP: addr}, ovsdb.Port{Container: "two", IP: addr}
 	look := func(owner string, ports ...ovsdb.Port) *view {
-		return (&view{}).next(lease, desired{}, ports, map[string]ovsdb.Port{owner: {Container: owner, IP: addr}})
+		return (&view{}).among(lease, ports, map[string]ovsdb.Port{owner: {Container: owner, IP: addr}}, desired{})
 	}
 	first := look("one", one)
 	if gone := first.leaving(look("two", two)); !slices.Equal(gone, []netip.Addr{addr}) {

@@ -45,7 +45,7 @@ func (a *Agent) startAudit() {
 	a.spawn(func(ctx context.Context) {
 		have, err := sw.DumpFlows(ctx)
 		var missing, foreign []flows.Flow
-		if err == nil {
+		if err == nil && !flows.Same(have, slices.Values(held)) {
 			missing, foreign = flows.Diff(have, flows.Union(held))
 		}
 		a.post(ctx, func() {

@@ -96,6 +96,9 @@ func TestWithTheRealController(t *testing.T) {
 	eventually(t, "the agent notices", func() bool { return !b.status().Connected })
 	real = startServer(t, serverConfig(folder, internal))
 	eventually(t, "the agent is connected again", func() bool { return b.status().Connected })
+	if n := strings.Count(b.log.String(), "resumed=true"); n != 2 {
+		t.Errorf("of two restarts %d went on from the table that the agent had", n)
+	}
 	if s := b.status(); s.Counters.FlowMods != 0 || !slices.Equal(b.ovs.table(), applied) {
 		t.Errorf("the controller's restart cost %d flow mods; the table is\n%v\nit was\n%v", s.Counters.FlowMods, b.ovs.table(), applied)
 	}

@@ -29,9 +29,8 @@ func (d *desired) step(msg api.Message) ([]flows.FragmentKey, error) {
 	if msg.Type != api.TypeSnapshot && msg.Type != api.TypeDelta {
 		return nil, fmt.Errorf("message %d: unknown type %q", msg.Seq, msg.Type)
 	}
-	snapshot := msg.Type == api.TypeSnapshot
-	if !snapshot && !d.complete {
-		return nil, fmt.Errorf("delta %d: no snapshot came before it", msg.Seq)
+	if (msg.Type == api.TypeDelta || msg.Same) && !d.complete {
+		return nil, fmt.Errorf("%s %d: no snapshot came before it", msg.Type, msg.Seq)
 	}
 	set, remove, err := d.changes(msg)
 	if err != nil {
@@ -85,7 +84,7 @@ func (d *desired) changes(msg api.Message) (fragments, map[flows.FragmentKey]boo
 		}
 		remove[key] = true
 	}
-	if msg.Type == api.TypeSnapshot {
+	if msg.Type == api.TypeSnapshot && !msg.Same {
 		for key := range d.fragments {
 			if _, stays := set[key]; !stays {
 				remove[key] = true

@@ -51,6 +51,7 @@ func openLastGood(folder, cell string) (*lastGood, desired, error) {
 	defer file.Close()
 	lines := bufio.NewReader(file)
 	whole := true
+	var history replay
 	for {
 		text, err := lines.ReadBytes('\n')
 		if err != nil {
@@ -66,10 +67,13 @@ func openLastGood(folder, cell string) (*lastGood, desired, error) {
 		if line.Cell != cell {
 			return l, desired{}, fmt.Errorf("last good table %s is of cell %q, not used", l.path, line.Cell)
 		}
-		if _, err := table.step(line.Message); err != nil {
+		if err := history.step(line.Message); err != nil {
 			return l, desired{}, fmt.Errorf("last good table %s: %w", l.path, err)
 		}
 		l.bytes += len(text)
+	}
+	if table, err = history.table(); err != nil {
+		return l, desired{}, fmt.Errorf("last good table %s: %w", l.path, err)
 	}
 	l.hash, l.valid = table.hash, table.complete && whole
 	return l, table, nil

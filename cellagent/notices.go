@@ -79,7 +79,10 @@ func (a *Agent) publish() {
 	same := len(a.ports) == len(n.ports) && (len(a.ports) == 0 || &a.ports[0] == &n.ports[0])
 	old := n.seen.Load()
 	if !same || a.want.hash != n.hash || a.want.complete != old.complete || a.lease.subnet != old.lease {
-		next := old.next(a.lease.subnet, a.want, a.ports, a.seen.endpoints)
+		next := old.judging(a.want)
+		if !a.narrow || !same || a.lease.subnet != old.lease {
+			next = next.among(a.lease.subnet, a.ports, a.seen.endpoints, a.want)
+		}
 		n.seen.Store(next)
 		n.hash, n.ports = a.want.hash, a.ports
 		n.tracker.forget(old.leaving(next))

@@ -31,7 +31,7 @@ func (o ofctl) DumpFlows(ctx context.Context) (flows.Table, error) {
 	if err != nil {
 		return nil, fmt.Errorf("dump flows: %w", err)
 	}
-	table, err := flows.ParseTable(string(out))
+	table, err := flows.ParseFlows(string(out))
 	if err != nil {
 		return nil, fmt.Errorf("dump flows: %w", err)
 	}

@@ -186,7 +186,7 @@ func TestLastGoodTableIsUsedOnlyWhole(t *testing.T) {
 	}{
 		"whole":           {string(text), 2, false},
 		"cut":             {string(text[:len(text)-9]), 1, false},
-		"flow changed":    {strings.Replace(string(text), "0x1", "0x9", 1), 0, true},
+		"flow changed":    {strings.ReplaceAll(string(text), "0x1", "0x9"), 0, true},
 		"of another cell": {strings.ReplaceAll(string(text), "cell-1", "cell-2"), 0, true},
 		"not JSON":        {"{]\n", 0, true},
 		"empty":           {"", 0, false},

@@ -18,8 +18,11 @@ import (
 // work: it is dropped with the connection, after every failure, and checked
 // against the switch at each reconcile_interval (audit).
 func (a *Agent) install(ctx context.Context) {
-	if !a.want.complete && !a.resort(ctx) {
-		return
+	var have flows.Table
+	if !a.want.complete {
+		if have = a.resort(ctx); have == nil {
+			return
+		}
 	}
 	verify := a.verify
 	if a.verify = false; a.blocked && !verify {
@@ -29,7 +32,7 @@ func (a *Agent) install(ctx context.Context) {
 	switch {
 	case err != nil:
 	case a.held == nil, a.suspect:
-		err = a.reconcile(ctx)
+		err = a.reconcile(ctx, have)
 	case verify:
 		a.startAudit()
 	}
@@ -42,38 +45,44 @@ func (a *Agent) install(ctx context.Context) {
 	a.settle(err)
 }
 
-// resort reports whether the last good table has become what is wanted while no
-// controller has said anything yet. There are two cases: the switch lost its
+// resort returns what the switch holds if the last good table has become what is
+// wanted while no controller has said anything yet, else nil. There are two cases: the switch lost its
 // flows, or it holds just that table, so that going on from it changes nothing
 // but what containers that ended left behind. A switch that holds anything
 // else is left as it is, since it may be newer.
-func (a *Agent) resort(ctx context.Context) bool {
+func (a *Agent) resort(ctx context.Context) flows.Table {
 	base, known := a.fallback.fragments[flows.BaseKey()]
 	if !known || a.looked {
-		return false
+		return nil
 	}
 	have, err := a.sw.DumpFlows(ctx)
 	if a.fault("apply", err) {
-		return false
+		return nil
 	}
 	a.looked = true
-	installed := make(map[flows.Flow]bool, len(have))
-	for _, f := range have {
-		installed[f] = true
-	}
-	if slices.ContainsFunc(base.Flows, func(f flows.Flow) bool { return installed[f] }) {
-		missing, _ := flows.Diff(have, a.table(a.admissible(a.fallback)))
-		_, foreign := flows.Diff(have, a.table(a.fallback.fragments))
-		if len(missing)+len(foreign) > 0 {
-			return false
-		}
+	switch {
+	case a.isFallback(have):
 		a.log.Info("the switch holds the last good table", "revision", a.fallback.revision)
-	} else {
+	case slices.ContainsFunc(have, func(f flows.Flow) bool { return slices.Contains(base.Flows, f) }):
+		return nil
+	default:
 		a.log.Warn("the switch lost its flows and the controller is away: the last good table is installed", "revision", a.fallback.revision)
 		a.counts.LastGoodInstalls++
 	}
 	a.want, a.fallback = a.fallback, desired{}
-	return true
+	return have
+}
+
+// isFallback reports whether the switch holds the last good table, but for
+// containers that have ended since.
+func (a *Agent) isFallback(have flows.Table) bool {
+	admissible := a.admissible(a.fallback)
+	if flows.Same(have, maps.Values(admissible)) {
+		return true
+	}
+	missing, _ := flows.Diff(have, a.table(admissible))
+	_, foreign := flows.Diff(have, a.table(a.fallback.fragments))
+	return len(missing)+len(foreign) == 0
 }
 
 // admits reports whether a fragment may be in this cell's switch now.
@@ -115,15 +124,29 @@ func (a *Agent) installChanges(ctx context.Context) error {
 	return nil
 }
 
-// reconcile has no memory: it reads what the switch holds and makes it what is
-// wanted. What is there and not wanted is removed: the bridge is ours alone.
-func (a *Agent) reconcile(ctx context.Context) error {
-	have, err := a.sw.DumpFlows(ctx)
-	if err != nil {
-		return err
+// reconcile has no memory: it reads what the switch holds, unless somebody has
+// just done so, and makes it what is wanted. What is there and not wanted is
+// removed: the bridge is ours alone.
+func (a *Agent) reconcile(ctx context.Context, have flows.Table) (err error) {
+	if have == nil {
+		if have, err = a.sw.DumpFlows(ctx); err != nil {
+			return err
+		}
 	}
 	wanted := a.admissible(a.want)
-	table := a.table(wanted)
+	if !flows.Same(have, maps.Values(wanted)) {
+		if err := a.repair(ctx, have, a.table(wanted)); err != nil {
+			return err
+		}
+	}
+	a.counts.Reconciles++
+	a.held, a.suspect = wanted, false
+	clear(a.dirty)
+	return nil
+}
+
+// repair turns what the switch holds into the table.
+func (a *Agent) repair(ctx context.Context, have, table flows.Table) error {
 	add, remove := flows.Diff(have, table)
 	if a.held != nil && len(add)+len(remove) > 0 {
 		a.counts.Drift += uint64(len(add) + len(remove))
@@ -132,15 +155,10 @@ func (a *Agent) reconcile(ctx context.Context) error {
 	if err := a.apply(ctx, add, remove); err != nil {
 		return err
 	}
-	if len(remove) > 0 {
-		if err := a.sweep(ctx, remove, table); err != nil {
-			return err
-		}
+	if len(remove) == 0 {
+		return nil
 	}
-	a.counts.Reconciles++
-	a.held, a.suspect = wanted, false
-	clear(a.dirty)
-	return nil
+	return a.sweep(ctx, remove, table)
 }
 
 // sweep replaces the table if something is still there after its removal: a dump does not tell all

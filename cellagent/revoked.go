@@ -36,9 +36,10 @@ type tracker struct {
 
 	mapped atomic.Pointer[mappedPorts] // nil before the host's rules were made
 
-	mu    sync.Mutex
-	todo  chores // what failed, too
-	doing chores // taken, and not done yet
+	mu      sync.Mutex
+	todo    chores // what failed, too
+	doing   chores // taken, and not done yet
+	failing bool   // the last attempt failed
 
 	deleted, failures atomic.Uint64
 }
@@ -127,15 +128,19 @@ func (t *tracker) clearing(addr netip.Addr) bool {
 }
 
 // tried notes that whatever was taken has been done, or is to be done again, and
-// tells.
+// tells, unless nobody waits for it: for the connections of a policy nobody does.
 func (t *tracker) tried(err error) {
 	t.mu.Lock()
+	awaited := err != nil || t.failing || len(t.doing.addresses)+len(t.doing.ports) > 0 || t.doing.all || t.doing.host
+	t.failing = err != nil
 	if err != nil {
 		t.todo = t.todo.with(t.doing)
 	}
 	t.doing = chores{}
 	t.mu.Unlock()
-	t.fault(err)
+	if awaited {
+		t.fault(err)
+	}
 }
 
 // run does chores until ctx ends: at once, again after a failure, and once more

@@ -11,7 +11,7 @@ import (
 
 // Switch is a bridge as OpenFlow shows it.
 type Switch interface {
-	// DumpFlows returns every flow that the bridge holds, foreign ones too.
+	// DumpFlows returns every flow that the bridge holds, foreign ones too, in no order.
 	DumpFlows(ctx context.Context) (flows.Table, error)
 	// Apply removes and adds flows in one atomic bundle: packets see the table
 	// before or after it, and a failure changes nothing. It returns when the

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/weft-sdn/weft/api"
+	"github.com/weft-sdn/weft/flows"
 	"github.com/weft-sdn/weft/ovsdb"
 )
 
@@ -131,7 +133,7 @@ func (a *Agent) heard(now time.Time) {
 func (a *Agent) open() {
 	a.toOpen = false
 	ctx, cancel := context.WithCancel(a.lifetime)
-	hello := api.Hello{VTEP: a.cfg.UnderlayIP, Endpoints: a.seen.wireEndpoints(), Services: a.cfg.services(), Patches: true}
+	hello := api.Hello{VTEP: a.cfg.UnderlayIP, Endpoints: a.seen.wireEndpoints(), Services: a.cfg.services(), Patches: true, Holds: a.holds()}
 	s := &stream{cancel: cancel, outbox: newOutbox(), reported: map[string]api.Endpoint{}}
 	for _, e := range hello.Endpoints {
 		s.reported[e.Container] = e
@@ -146,6 +148,17 @@ func (a *Agent) open() {
 			a.post(ctx, func() { a.lost(s, err) })
 		}
 	})
+}
+
+// holds is the hash of the table that a stream can go on from: what is wanted,
+// else the last good table; "" if there is neither.
+func (a *Agent) holds() string {
+	for _, table := range []desired{a.want, a.fallback} {
+		if table.complete {
+			return table.hash.String()
+		}
+	}
+	return ""
 }
 
 // listen turns the stream's messages into events until it ends.
@@ -183,6 +196,9 @@ func (a *Agent) receive(s *stream, msg api.Message) {
 	if a.stream != s || s.broken || msg.Type == api.TypePing {
 		return
 	}
+	if msg.Same && !a.want.complete {
+		a.want = a.fallback
+	}
 	changed, err := a.want.step(msg)
 	if a.fault("message", err) {
 		a.distrust(s, msg, err)
@@ -193,7 +209,7 @@ func (a *Agent) receive(s *stream, msg api.Message) {
 		s.outbox.identify(msg.Stream)
 		a.fallback = desired{}
 		a.fault("stream", nil)
-		a.log.Info("connected to the controller", "revision", msg.Revision, "fragments", len(a.want.fragments), "changed", len(changed))
+		a.log.Info("connected to the controller", "revision", msg.Revision, "fragments", len(a.want.fragments), "changed", len(changed), "resumed", msg.Same)
 	}
 	if msg.Draining != nil || msg.Type == api.TypeSnapshot {
 		a.drained(msg.Draining != nil && *msg.Draining)
@@ -210,6 +226,13 @@ func (a *Agent) receive(s *stream, msg api.Message) {
 		a.dirty[key] = true
 	}
 	a.blocked = false
+	a.narrow = msg.Type == api.TypeDelta && msg.Refused == nil && msg.Draining == nil && !slices.ContainsFunc(changed, notOfPolicies)
+}
+
+// notOfPolicies reports whether a fragment is of anything else than policies.
+func notOfPolicies(key flows.FragmentKey) bool {
+	_, is := key.Group()
+	return !is
 }
 
 // drained notes whether the cell is to start containers. Before the message that

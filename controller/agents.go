@@ -111,7 +111,7 @@ func (c *Controller) checkVTEP(text string) (netip.Addr, error) {
 // endpoints in hello are in force before the first snapshot is made. Those
 // that cannot be are listed in that snapshot, with reasons.
 func (c *Controller) Open(ctx context.Context, cell flows.CellID, hello api.Hello) (api.Stream, error) {
-	st := &stream{c: c, id: rand.Text(), patches: hello.Patches, wake: make(chan struct{}, 1), over: make(chan struct{})}
+	st := &stream{c: c, id: rand.Text(), patches: hello.Patches, holds: hello.Holds, wake: make(chan struct{}, 1), over: make(chan struct{})}
 	st.restart()
 	st.wake <- struct{}{}
 	services, err := servicesFromWire(hello.Services)

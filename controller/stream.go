@@ -23,6 +23,7 @@ type stream struct {
 	link    *link
 	id      string
 	vtep    netip.Addr    // from which the agent said hello
+	holds   string        // the hash of the table that its agent had when it came; "" for none
 	patches bool          // its agent takes them
 	wake    chan struct{} // holds one token when there may be something to send
 	over    chan struct{} // closed when the stream has ended
@@ -163,11 +164,13 @@ func (st *stream) takeSnapshot(ctx context.Context) (api.Message, error) {
 			gone = ended(st.link.cell, st.id)
 			return
 		}
-		fragments = s.Fragments(st.link.cell)
 		st.restart()
 		st.snapshot = false
 		st.revision, st.hash = s.Revision(), s.Hash(st.link.cell)
 		msg = st.number(api.TypeSnapshot)
+		if msg.Same = st.seq == 1 && st.holds == msg.Hash; !msg.Same {
+			fragments = s.Fragments(st.link.cell)
+		}
 		msg.Stream = st.id
 		if refused := s.Refused(st.link.cell); len(refused) > 0 || st.seq > 1 {
 			msg.Refused = &refused

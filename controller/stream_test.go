@@ -437,3 +437,38 @@ func TestLeaseErrors(t *testing.T) {
 func addr(s string) netip.Addr { return netip.MustParseAddr(s) }
 
 func prefix(s string) netip.Prefix { return netip.MustParsePrefix(s) }
+
+// TestResume: an agent that has the table of now, from an earlier stream, is not
+// sent it again; one that has any other, or none, is.
+func TestResume(t *testing.T) {
+	b := start(t)
+	a := b.cellNumber(1, on(1, 1, "back"))
+	b.settled(map[*agent]string{a: "back"})
+	b.allow("front", "back", 80)
+	a.next()
+	reopen := func(holds string) api.Message {
+		t.Helper()
+		var err error
+		if a.stream, err = a.Open(a.limit(), a.cell, api.Hello{VTEP: "192.0.2.1", Endpoints: []api.Endpoint{on(1, 1, "back")}, Patches: true, Holds: holds}); err != nil {
+			t.Fatal(err)
+		}
+		msg, err := a.stream.Next(a.limit())
+		if err != nil || msg.Type != api.TypeSnapshot || msg.Seq != 1 || msg.Stream == "" {
+			t.Fatalf("%+v, %v", msg, err)
+		}
+		return msg
+	}
+	had := a.last.Hash
+	if msg := reopen(had); !msg.Same || len(msg.Set) > 0 || msg.Hash != had {
+		t.Errorf("with the table of now: %+v", msg)
+	}
+	b.allow("front", "back", 81)
+	if msg, err := a.stream.Next(a.limit()); err != nil || msg.Type != api.TypeDelta || len(msg.Patch) != 1 {
+		t.Errorf("it does not go on from there: %+v, %v", msg, err)
+	}
+	for what, holds := range map[string]string{"the table of before": had, "none": "", "nonsense": "x"} {
+		if msg := reopen(holds); msg.Same || len(msg.Set) == 0 {
+			t.Errorf("with %s: %+v", what, msg)
+		}
+	}
+}

@@ -39,6 +39,13 @@ func (k FragmentKey) Container() (string, bool) {
 	return strings.CutPrefix(string(k), "endpoint/")
 }
 
+// Group returns the destination of a policy fragment's key.
+func (k FragmentKey) Group() (GroupID, bool) {
+	text, is := strings.CutPrefix(string(k), "policy/")
+	group, err := strconv.ParseUint(text, 10, 16)
+	return GroupID(group), is && err == nil
+}
+
 // Fragment is the part of a table that one object causes. It is a pure
 // function of that object, so equal objects have equal hashes on every cell.
 // The zero value is no fragment. Fragments are values: never change Flows.

@@ -3,6 +3,7 @@ package flows
 import (
 	"cmp"
 	"fmt"
+	"iter"
 	"slices"
 	"strconv"
 	"strings"
@@ -95,10 +96,17 @@ func (t Table) String() string {
 	return string(b)
 }
 
-// ParseTable reads what ovs-ofctl dump-flows prints, in any order. Empty lines
-// and the header line (OFPST_FLOW, NXST_FLOW) are skipped. The error names the
-// first line that is not a flow.
+// ParseTable is ParseFlows in the order of Table.
 func ParseTable(text string) (Table, error) {
+	table, err := ParseFlows(text)
+	slices.SortFunc(table, compareFlows)
+	return table, err
+}
+
+// ParseFlows reads what ovs-ofctl dump-flows prints, in the order of the text.
+// Empty lines and the header line (OFPST_FLOW, NXST_FLOW) are skipped. The error
+// names the first line that is not a flow.
+func ParseFlows(text string) (Table, error) {
 	table := make(Table, 0, strings.Count(text, "\n")+1)
 	number := 0
 	for line := range strings.Lines(text) {
@@ -113,8 +121,25 @@ func ParseTable(text string) (Table, error) {
 		}
 		table = append(table, f)
 	}
-	slices.SortFunc(table, compareFlows)
 	return table, nil
+}
+
+// Same reports whether these are the flows of the fragments, in whatever order:
+// what Diff would say, without sorting.
+func Same(have []Flow, fragments iter.Seq[Fragment]) bool {
+	left := make(map[Flow]struct{}, len(have))
+	for _, f := range have {
+		left[f] = struct{}{}
+	}
+	for fragment := range fragments {
+		for _, f := range fragment.Flows {
+			if _, is := left[f]; !is {
+				return false
+			}
+			delete(left, f)
+		}
+	}
+	return len(left) == 0
 }
 
 // Union joins fragments to the table that they describe.

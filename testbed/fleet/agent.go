@@ -146,6 +146,9 @@ func (a *agent) begin() (*talk, api.Hello) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	hello := api.Hello{VTEP: a.vtep.String(), Patches: true, Endpoints: make([]api.Endpoint, len(a.containers))}
+	if a.table.parts != nil {
+		hello.Holds = a.table.hash.String()
+	}
 	for i := range a.containers {
 		hello.Endpoints[i] = a.endpoint(i)
 	}

@@ -23,7 +23,8 @@ type message struct {
 	hash     string
 	set      []part // set or, in deltas, patched
 	remove   []name
-	refused  int // endpoints
+	refused  int  // endpoints
+	same     bool // the table is the one that the agent said it has
 }
 
 // part is a fragment without its flows.
@@ -71,6 +72,8 @@ func (r *reader) message() (m message) {
 			m.revision = r.number()
 		case "hash":
 			m.hash = string(r.text())
+		case "same":
+			m.same = r.scalar() == "true"
 		case "set", "patch":
 			r.list(func() { m.set = append(m.set, r.part()) })
 		case "remove":

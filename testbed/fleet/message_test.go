@@ -20,7 +20,7 @@ func plainly(t *testing.T, line string, names *names) message {
 	if err := json.Unmarshal([]byte(line), &wire); err != nil {
 		t.Fatal(err)
 	}
-	m := message{kind: wire.Type, stream: wire.Stream, seq: wire.Seq, revision: wire.Revision, hash: wire.Hash}
+	m := message{kind: wire.Type, stream: wire.Stream, seq: wire.Seq, revision: wire.Revision, hash: wire.Hash, same: wire.Same}
 	for _, f := range wire.Set {
 		hash, err := flows.ParseHash(f.Hash)
 		if err != nil {
@@ -57,7 +57,7 @@ func awkward(random *rand.Rand) string {
 
 func someMessage(random *rand.Rand, seq uint64) api.Message {
 	hash := func() string { return flows.Hash{byte(random.Int()), 15: byte(random.Int())}.String() }
-	m := api.Message{Type: api.TypeDelta, Stream: awkward(random), Seq: seq, Revision: random.Uint64(), Hash: hash()}
+	m := api.Message{Type: api.TypeDelta, Stream: awkward(random), Seq: seq, Revision: random.Uint64(), Hash: hash(), Same: random.IntN(2) == 0}
 	for range random.IntN(4) {
 		f := api.Fragment{Key: awkward(random), Hash: hash(), Flows: flows.Table{}}
 		for range random.IntN(4) {

@@ -20,6 +20,8 @@ type table struct {
 func (t *table) step(m message) error {
 	var next table
 	switch {
+	case m.same && t.parts != nil:
+		next = *t
 	case m.kind == api.TypeSnapshot:
 		next.parts = make(map[name]flows.Hash, len(m.set))
 		for _, p := range m.set {
