@@ -182,3 +182,38 @@ func TestWithoutDeviceHostIsOff(t *testing.T) {
 		t.Errorf("tables %q", got)
 	}
 }
+
+// TestVanishedDeviceIsNoEndpoint: a container whose host end somebody deletes is
+// not ready any more, the reason is told, and its flows go; others stay.
+func TestVanishedDeviceIsNoEndpoint(t *testing.T) {
+	if !inOwnNetwork(t) {
+		return
+	}
+	b := newHostBed(t)
+	b.ovs = &ovs{dummyovs.StartUserspace(t), t}
+	b.hand = hand{b.ovs}
+	b.cfg.OVSDB, b.cfg.OVSRunDir = b.ovs.DB(), b.ovs.RunDir()
+	for _, name := range []string{"c2", "c3"} {
+		sh(t, "ip link add "+name+" type veth peer name p"+name+"; ip link set "+name+" up; ip link set p"+name+" up")
+	}
+	b.startAgent()
+	eventually(t, "the controller is answered", b.controller.acknowledged)
+	b.run("one", "cats", 2)
+	b.run("two", "cats", 3)
+	sh(t, "ip link del c2")
+	const gone = "the switch cannot use the interface: its network device is gone"
+	eventually(t, "it is not ready", func() bool { p := b.port("c2"); return !p.Ready && p.Error == gone })
+	eventually(t, "the status says why", func() bool {
+		for _, e := range b.status().Endpoints {
+			if e.Ready != (e.Port == "c3") || e.Installed != (e.Port == "c3") || (e.Error == gone) != (e.Port == "c2") {
+				return false
+			}
+		}
+		return true
+	})
+	b.controller.do(func() {
+		if local := b.controller.state.Local; len(local) != 1 || local[0].Container != "two" {
+			t.Errorf("the controller has %+v", local)
+		}
+	})
+}

@@ -1,6 +1,7 @@
 package ovsdb
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"os"
@@ -60,7 +61,7 @@ type Port struct {
 	Ready         bool   // the agent has seen its flows in the switch
 	Error         string // the agent's reason why it is not ready
 	Passes        bool   // and that may be over by itself
-	IfaceError    string // ovs-vswitchd's, e.g. that there is no such device
+	IfaceError    string // ovs-vswitchd's, e.g. that there is no such device; or that it is gone
 }
 
 // externalIDs is what the plugin writes; empty values are left out.
@@ -96,8 +97,18 @@ func PortOf(i *row.Interface, limits Limits) Port {
 		Egress: ids[KeyEgress], Space: ids[KeySpace], Workload: ids[KeyWorkload], Mappings: mappings, Unread: unread, Limits: limits,
 		OFPort: row.Deref(i.OFPort), OFPortRequest: row.Deref(i.OFPortRequest),
 		Ready: ids[KeyReady] == strconv.FormatBool(true), Error: ids[KeyError], Passes: ids[KeyPasses] == strconv.FormatBool(true),
-		IfaceError: row.Deref(i.Error),
+		IfaceError: cmp.Or(row.Deref(i.Error), lost(i)),
 	}
+}
+
+// lost says that the interface's device is gone, or "". ovs-vswitchd keeps number
+// and port of one that vanishes, and calls it no error until it is told to look.
+// Only devices of OVS's own, which it has no reason to call down, have no index.
+func lost(i *row.Interface) string {
+	if i.IfIndex != nil && *i.IfIndex == 0 && row.Deref(i.AdminState) == "down" {
+		return "its network device is gone"
+	}
+	return ""
 }
 
 // IsContainer tells a container's interface of ours from everything else.
