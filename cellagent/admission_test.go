@@ -107,6 +107,12 @@ func TestDrain(t *testing.T) {
 			t.Errorf("a container whose start was under way: %v", err)
 		}
 		b.remove(slow)
+		right := "external_ids:weft-mac=" + b.port("c2").MAC
+		b.ovs.vsctl("set", "interface", "c2", "external_ids:weft-mac=oops")
+		eventually(t, "one that runs is hurt", func() bool { return !b.port("c2").Ready })
+		b.ovs.vsctl("set", "interface", "c2", right)
+		eventually(t, "and goes on", func() bool { p := b.port("c2"); return p.Ready && p.Error == "" })
+		b.inStep()
 		b.stop()
 		b.startAgent()
 		b.inStep()

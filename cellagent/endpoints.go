@@ -38,13 +38,14 @@ func (s source) same(other source) bool {
 }
 
 // observe sorts the ports. It is pure. While new containers are barred only those
-// that are ready are let in. Of two ports that claim one container, address or
-// port of the host, the one that is already ready keeps it, so that nobody takes
-// over an identity in use. In no list is a port that has and asks for no OpenFlow
+// that have been ready are let in: what hurts one of them for a moment must not
+// end it. Of two ports that claim one container, address or port of the host, the
+// one that is already ready keeps it, so that nobody takes over an identity in use,
+// and else the one that has been. In no list is a port that has and asks for no OpenFlow
 // number, or for one that another has: ovs-vswitchd is about to say which it gets.
 func observe(from source) observation {
 	seen := observation{endpoints: map[string]ovsdb.Port{}, rejected: map[string]reason{}, spare: firstMoved}
-	from.ports = readyFirst(from.ports)
+	from.ports = startedFirst(from.ports)
 	holder := from.holders()
 	for _, n := range from.others {
 		if n <= maxOFPort { // else the bridge's own
@@ -70,7 +71,7 @@ func observe(from source) observation {
 			seen.rejected[p.Name] = why
 			continue
 		}
-		if from.barred != "" && !p.Ready {
+		if from.barred != "" && !p.Started {
 			seen.rejected[p.Name] = passing("the cell takes no containers: " + from.barred)
 			continue
 		}
@@ -90,13 +91,14 @@ func observe(from source) observation {
 	return seen
 }
 
-// readyFirst keeps the order otherwise.
-func readyFirst(ports []ovsdb.Port) []ovsdb.Port {
+// startedFirst has those that are ready before those that were, and both before
+// the others. It keeps the order otherwise.
+func startedFirst(ports []ovsdb.Port) []ovsdb.Port {
 	sorted := make([]ovsdb.Port, 0, len(ports))
-	for _, ready := range []bool{true, false} {
+	for _, its := range []struct{ ready, started bool }{{true, true}, {false, true}, {false, false}} {
 		for i := range ports {
-			if ports[i].Ready == ready {
-				sorted = append(sorted, ports[i])
+			if p := &ports[i]; p.Ready == its.ready && (p.Ready || p.Started) == its.started {
+				sorted = append(sorted, *p)
 			}
 		}
 	}

@@ -276,9 +276,19 @@ func TestObserveSortsPorts(t *testing.T) {
 			t.Errorf("%s: accepted %v, reason %q; want %q", name, accepted, reason, c.why)
 		}
 	}
+	hurt := with(func(p *ovsdb.Port) { p.Started, p.Error = true, "oops" })
+	coming := with(func(p *ovsdb.Port) { p.Name, p.Container, p.OFPort = "c0", "two", 6 })
+	seen := observe(source{ports: []ovsdb.Port{coming, hurt}, lease: netip.MustParsePrefix("10.255.1.0/24"), boot: "now", barred: "drained"})
+	if _, goesOn := seen.endpoints["one"]; !goesOn || !strings.Contains(seen.rejected["c0"].text, "drained") {
+		t.Errorf("of one that was ready and a new one: %+v", seen)
+	}
+	seen = observe(source{ports: []ovsdb.Port{coming, hurt}, lease: netip.MustParsePrefix("10.255.1.0/24"), boot: "now"})
+	if _, keeps := seen.endpoints["one"]; !keeps || seen.rejected["c0"].text == "" {
+		t.Errorf("one that was ready lost its address to a new one: %+v", seen)
+	}
 	second := with(func(p *ovsdb.Port) { p.Name, p.Container, p.OFPort = "c0", "two", 6 })
 	holder := with(func(p *ovsdb.Port) { p.Ready = true })
-	seen := observe(source{ports: []ovsdb.Port{second, holder}, lease: netip.MustParsePrefix("10.255.1.0/24"), boot: "now"})
+	seen = observe(source{ports: []ovsdb.Port{second, holder}, lease: netip.MustParsePrefix("10.255.1.0/24"), boot: "now"})
 	if _, keeps := seen.endpoints["one"]; !keeps || seen.rejected["c0"].text == "" {
 		t.Errorf("the ready holder of an address lost it: %+v", seen)
 	}
