@@ -17,8 +17,7 @@ type observation struct {
 	endpoints map[string]ovsdb.Port // by container id: those that can have flows
 	rejected  map[string]reason     // by port name: why a port cannot be an endpoint
 	stale     []string              // names of ports of an earlier boot
-	displaced []ovsdb.Port          // that sit on a reserved OpenFlow port and were not asked to move yet
-	spare     int                   // the first OpenFlow port number that the agent can give to one
+	displaced map[string]int        // by name of a port that sits on a reserved OpenFlow port and was not asked to move yet: the number for it
 }
 
 // source is what an observation is made of.
@@ -44,14 +43,10 @@ func (s source) same(other source) bool {
 // and else the one that has been. In no list is a port that has and asks for no OpenFlow
 // number, or for one that another has: ovs-vswitchd is about to say which it gets.
 func observe(from source) observation {
-	seen := observation{endpoints: map[string]ovsdb.Port{}, rejected: map[string]reason{}, spare: firstMoved}
+	seen := observation{endpoints: map[string]ovsdb.Port{}, rejected: map[string]reason{}, displaced: map[string]int{}}
 	from.ports = startedFirst(from.ports)
 	holder := from.holders()
-	for _, n := range from.others {
-		if n <= maxOFPort { // else the bridge's own
-			seen.spare = max(seen.spare, n+1)
-		}
-	}
+	spare := from.spares(holder)
 	rules := egressTexts{}
 	taken := claims{addresses: map[netip.Addr]string{}, hostPorts: map[hostPort]string{}}
 	for _, p := range from.ports {
@@ -59,11 +54,9 @@ func observe(from source) observation {
 			seen.stale = append(seen.stale, p.Name)
 			continue
 		}
-		seen.spare = max(seen.spare, p.OFPort+1, p.OFPortRequest+1)
 		if 0 < p.OFPort && p.OFPort <= lastReserved {
 			if _, held := holder[p.OFPortRequest]; held || p.OFPortRequest <= lastReserved { // else ovs-vswitchd is about to move it
-				p.OFPortRequest = 0
-				seen.displaced = append(seen.displaced, p)
+				seen.displaced[p.Name] = spare()
 			}
 			continue
 		}
