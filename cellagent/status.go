@@ -99,7 +99,7 @@ func (a *Agent) status(ctx context.Context) Status {
 		Draining: a.draining, Refuses: a.closure(time.Now()).reason,
 		Revision: a.want.revision, Applied: a.applied, Endpoints: []EndpointStatus{}, Counters: a.counts,
 		FlowLog: a.notices.log.Counters(), Conntrack: a.notices.tracker.counters(),
-		Host: a.hostStatus(), Findings: a.checkup.wrong,
+		Host: a.hostStatus(), Faults: a.standing(), Findings: a.checkup.wrong,
 	}
 	if a.alone() {
 		s.Datapath = DatapathAlone
@@ -114,12 +114,18 @@ func (a *Agent) status(ctx context.Context) Status {
 			Installed: holds, Ready: p.Ready, Error: p.Error,
 		})
 	}
-	for what, f := range a.faults {
-		s.Faults = append(s.Faults, Fault{What: what, Text: f.Text, Since: f.Since})
-	}
-	slices.SortFunc(s.Faults, func(x, y Fault) int { return strings.Compare(x.What, y.What) })
 	a.compare(ctx, &s)
 	return s
+}
+
+// standing is what does not work at present, by name.
+func (a *Agent) standing() []Fault {
+	var all []Fault
+	for what, f := range a.faults {
+		all = append(all, Fault{What: what, Text: f.Text, Since: f.Since})
+	}
+	slices.SortFunc(all, func(x, y Fault) int { return strings.Compare(x.What, y.What) })
+	return all
 }
 
 // compare adds what a dump shows.

@@ -53,7 +53,7 @@ func judgeDatapath(f Facts) []api.Finding {
 	case !f.Cell.Userspace && s.DatapathType == ovsdb.DatapathUserspace:
 		return []api.Finding{failure(Datapath, "ovs-vsctl del-br "+bridge+" has it made anew, without its containers; or set datapath: netdev in the agent's file for a cell alone",
 			"bridge %s is on the userspace datapath, whose VXLAN carries no group id", bridge)}
-	case f.Cell.Userspace && f.Cell.HostOn: // the bridge's own port is a tap there, which carries no mark (ADR 0013)
+	case f.Cell.Userspace && f.Cell.HostOff == "": // the bridge's own port is a tap there, which carries no mark (ADR 0013)
 		return []api.Finding{warning(Datapath, "leave datapath out of the agent's file on a host whose kernel has openvswitch",
 			"bridge %s is on the userspace datapath, where packets lose the marks that host and bridge tell each other by: containers reach each other, but neither the host nor anything outside, and no mapped port leads to them", bridge)}
 	case f.Cell.Userspace:

@@ -50,6 +50,17 @@ func hostOff(f *Facts) {
 	f.Tracking, f.Forwarding, f.Returns = Tracking{}, Forwarding{}, f.Returns[1:]
 }
 
+// hostFails makes it one whose host's side should be on.
+func hostFails(f *Facts) {
+	hostOff(f)
+	f.Cell.HostOff, f.Cell.HostFault = "", "run nft: not found"
+}
+
+// faulty has its agent say that something is broken.
+func faulty(what string) func(*Facts) {
+	return func(f *Facts) { f.Cell.Faults = []Fault{{"other", "?"}, {what, "it is broken"}} }
+}
+
 // plainVXLAN is somebody else's interface.
 var plainVXLAN = mirror.VXLAN{Bridge: "br-other", Name: "vx9", UDPPort: 4789, OFPort: 1}
 
@@ -63,8 +74,18 @@ var sentences = []struct {
 	text   string
 	remedy string // a part of it; "" for none at all
 }{
+	{"all is well", func(*Facts) {}, Programs, api.LevelOK, "in its PATH", ""},
+	{"no ovs-ofctl", func(f *Facts) { f.Missing = f.Cell.programs()[:1] }, Programs, api.LevelError, "no ovs-ofctl in weft-agent's PATH", "apt-get install openvswitch-common"},
+	{"no nft", func(f *Facts) { f.Missing = f.Cell.programs() }, Programs, api.LevelError, "no nft in weft-agent's PATH", "apt-get install nftables"},
+
+	{"all is well", func(*Facts) {}, Agent, api.LevelOK, "all that it has to do", ""},
+	{"no switch", faulty("switch"), Agent, api.LevelError, "switch: it is broken", "systemctl restart openvswitch-switch"},
+	{"no answers", faulty("answers"), Agent, api.LevelWarning, "answers: it is broken", "modprobe nft_reject_bridge"},
+	{"something new", faulty("something"), Agent, api.LevelError, "something: it is broken", "journalctl"},
+
 	{"all is well", func(*Facts) {}, Datapath, api.LevelOK, "bridge br-weft is on the kernel's datapath", ""},
 	{"a cell alone", func(f *Facts) { alone(f); hostOff(f) }, Datapath, api.LevelOK, "on the userspace datapath, as the agent's file says", ""},
+	{"a cell alone whose host fails", func(f *Facts) { alone(f); hostFails(f) }, Datapath, api.LevelWarning, "no mapped port leads to them", "leave datapath out"},
 	{"a cell alone with a host", alone, Datapath, api.LevelWarning, "but neither the host nor anything outside, and no mapped port leads to them", "leave datapath out"},
 	{"no database", func(f *Facts) { f.Switch = Switch{Kernel: true} }, Datapath, api.LevelError, "ovsdb-server does not answer", "systemctl status openvswitch-switch"},
 	{"no module", func(f *Facts) { f.Switch.Kernel = false }, Datapath, api.LevelError, "no Open vSwitch datapath", "modprobe openvswitch"},
@@ -147,6 +168,7 @@ var sentences = []struct {
 
 	{"all is well", func(*Facts) {}, IPForward, api.LevelOK, "net.ipv4.ip_forward is 1", ""},
 	{"the host's side is off", hostOff, IPForward, api.LevelOK, "not needed", ""},
+	{"the host's side fails", hostFails, IPForward, api.LevelWarning, "not known: the host's side is not made: run nft: not found", "first"},
 	{"taken back", func(f *Facts) { f.Forwarding.On = false }, IPForward, api.LevelError, "net.ipv4.ip_forward is 0", "grep -r ip_forward /etc/sysctl.d"},
 	{"taken back for some", func(f *Facts) { f.Forwarding.Off = []string{"br-weft", "eth0"} }, IPForward, api.LevelError, "forwarding is 0 on br-weft and eth0",
 		"sysctl -w net.ipv4.conf.br-weft.forwarding=1 net.ipv4.conf.eth0.forwarding=1"},
@@ -157,10 +179,12 @@ var sentences = []struct {
 	{"no tunnel", func(f *Facts) { hostOff(f); f.TunnelPort.Made = false }, Notrack, api.LevelOK, "no tunnel to track", ""},
 	{"changed rules", func(f *Facts) { f.Tracking.InStep = false }, Notrack, api.LevelError, "not as weft-agent loaded them", "nft monitor"},
 	{"the host's side is off", hostOff, Notrack, api.LevelWarning, "br-weft has no network device", "in the network namespace of ovs-vswitchd"},
+	{"the host's side fails", hostFails, Notrack, api.LevelWarning, "not known: the host's side is not made: run nft: not found", "first"},
 	{"entries of before", func(f *Facts) { f.Tracking.Entries = 3 }, Notrack, api.LevelWarning, "3 entries of UDP 4789", "conntrack -D -p udp --orig-port-dst 4789"},
 
 	{"all is well", func(*Facts) {}, ForwardPolicy, api.LevelOK, "no other firewall", ""},
 	{"the host's side is off", hostOff, ForwardPolicy, api.LevelOK, "not needed", ""},
+	{"the host's side fails", hostFails, ForwardPolicy, api.LevelWarning, "not known: the host's side is not made: run nft: not found", "first"},
 	{"docker", func(f *Facts) { f.Closed = []string{"chain FORWARD of table ip filter"} }, ForwardPolicy, api.LevelWarning, "chain FORWARD of table ip filter drops what is forwarded", "iptables -I DOCKER-USER -i br-weft -j ACCEPT"},
 }
 
