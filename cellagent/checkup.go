@@ -103,9 +103,7 @@ func (a *Agent) patient() (doctor.Cell, doctor.Sources) {
 	cell := a.tunnelled()
 	host := a.hostStatus()
 	cell.Lease, cell.HostOn, cell.HostOff, cell.Ofctl = a.lease.subnet, host.On, a.host.off, a.cfg.OVSOfctl
-	if cell.HostOff == "" {
-		cell.HostFault = host.Reason
-	}
+	cell.HostDue = !host.On && a.host.off == ""
 	for _, f := range a.standing() {
 		cell.Faults = append(cell.Faults, doctor.Fault{What: f.What, Text: f.Text})
 	}

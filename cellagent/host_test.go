@@ -48,9 +48,21 @@ func sh(t *testing.T, script string) string {
 // network device.
 func newHostBed(t *testing.T) *bed {
 	t.Helper()
+	return newBedOn(t, dummyovs.Start(t))
+}
+
+// newRealBed is one whose containers' ports have real devices, too: the test
+// makes them.
+func newRealBed(t *testing.T) *bed {
+	t.Helper()
+	return newBedOn(t, dummyovs.StartUserspace(t))
+}
+
+func newBedOn(t *testing.T, sw *dummyovs.Switch) *bed {
+	t.Helper()
 	sh(t, "ip link set lo up; ip link add under0 type veth peer name under1; ip addr add 192.0.2.1/24 dev under0; ip link set under0 up")
 	b := newBed(t)
-	b.ovs = &ovs{dummyovs.Start(t), t}
+	b.ovs = &ovs{sw, t}
 	b.hand = hand{b.ovs}
 	b.cfg.OVSDB, b.cfg.OVSRunDir = b.ovs.DB(), b.ovs.RunDir()
 	b.cfg.Datapath, b.cfg.UnderlayIP = cellagent.DatapathAlone, "192.0.2.1"
@@ -140,7 +152,7 @@ func (b *bed) holdsCleanup(port string) {
 		t.Errorf("while the agent runs: %v", err)
 	}
 	b.stop()
-	if _, err := clean(cellagent.HostAndBridge); err == nil || !strings.Contains(err.Error(), "1 containers, such as two") {
+	if _, err := clean(cellagent.HostAndBridge); err == nil || !strings.Contains(err.Error(), "1 container, such as two") {
 		t.Errorf("with a container: %v", err)
 	}
 	if got := sh(t, "nft list tables | sort"); got != "table bridge weft\ntable inet weft" { // listed in the order in which they were loaded
@@ -189,10 +201,7 @@ func TestVanishedDeviceIsNoEndpoint(t *testing.T) {
 	if !inOwnNetwork(t) {
 		return
 	}
-	b := newHostBed(t)
-	b.ovs = &ovs{dummyovs.StartUserspace(t), t}
-	b.hand = hand{b.ovs}
-	b.cfg.OVSDB, b.cfg.OVSRunDir = b.ovs.DB(), b.ovs.RunDir()
+	b := newRealBed(t)
 	for _, name := range []string{"c2", "c3"} {
 		sh(t, "ip link add "+name+" type veth peer name p"+name+"; ip link set "+name+" up; ip link set p"+name+" up")
 	}

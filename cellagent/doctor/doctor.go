@@ -25,7 +25,7 @@ type Cell struct {
 	Peers      []netip.Addr // VTEPs of the other cells
 	HostOn     bool         // rules, devices and route of the host's side were made
 	HostOff    string       // why not, where they cannot be
-	HostFault  string       // why not yet, where they should be
+	HostDue    bool         // they should be, and are not
 	Ofctl      string       // name or path of ovs-ofctl; "" for its name
 	Faults     []Fault      // what the agent cannot do at present
 }
@@ -145,8 +145,8 @@ func sight(err error) string {
 // hostless is the finding of a check of what the agent makes on the host, where it
 // has not.
 func (c Cell) hostless(check string) []api.Finding {
-	if c.HostFault != "" {
-		return []api.Finding{warning(check, "see to that first", "not known: the host's side is not made: %s", c.HostFault)}
+	if c.HostDue {
+		return []api.Finding{warning(check, "see to the other findings first", "not known: weft-agent has not made the host's side")}
 	}
 	return []api.Finding{fine(check, "not needed: the host's side is off")}
 }
