@@ -56,5 +56,16 @@ func (a *Agent) barred() string {
 
 // absent says that the controller is away, and why if that is known.
 func (a *Agent) absent() string {
-	return fmt.Sprintf("cell agent is not connected to the controller %s: %s", a.cfg.Controller, a.why("stream", "lease"))
+	return fmt.Sprintf("cell agent is not connected to the controller %s: %s", a.cfg.Controller, a.away())
+}
+
+// away says why no controller tells the cell what is wanted, "" while one does.
+func (a *Agent) away() string {
+	switch {
+	case a.stream != nil && a.stream.id != "":
+		return ""
+	case a.faults["lease"] == nil && a.toOpen && a.mtu == 0:
+		return "it has answered, and is asked what it wants once the bridge is made"
+	}
+	return a.why("lease", "stream", "ovsdb")
 }

@@ -143,6 +143,9 @@ func TestLostLease(t *testing.T) {
 			}
 			b.controller.leaseErr = nil
 		})
+		if s := b.status(); s.Subnet == "" || !strings.Contains(s.Denied, "cannot have that again") {
+			t.Errorf("the status says %q of the lease %q", s.Denied, s.Subnet)
+		}
 		b.inStep()
 	})
 	b.takes()
@@ -181,7 +184,10 @@ func TestNobodyToAsk(t *testing.T) {
 	b.inStep()
 	b.takes()
 	b.controller.down()
-	b.refuses("not connected to the controller", safe)
+	b.refuses("connect: connection refused", safe) // and not how the last stream ended
+	if s := b.status(); s.Connected || !strings.Contains(s.Away, "connect: connection refused") || b.fault("stream") != "" {
+		t.Errorf("the controller is away because of %q; faults %+v", s.Away, s.Faults)
+	}
 	b.controller.up()
 	b.takes()
 	b.ovs.KillVswitchd()

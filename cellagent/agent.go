@@ -236,9 +236,15 @@ func (a *Agent) prepare(ctx context.Context) bool {
 		a.host.due = true
 		a.checkup.configured(err)
 	}
-	if !a.observed {
-		a.observed = !a.fault("ovsdb", a.observe())
+	if a.observed {
+		return true
 	}
+	err := a.observe()
+	a.observed = err == nil
+	if a.faults["bridge"] != nil && errors.Is(err, ovsdb.ErrNoBridge) {
+		err = nil // that fault has the reason
+	}
+	a.fault("ovsdb", err)
 	return a.observed
 }
 

@@ -332,6 +332,10 @@ func TestUnderlayOfNobodyIsRefused(t *testing.T) {
 	if got := b.ovs.vsctl("list-br"); got != "" {
 		t.Errorf("bridges %q", got)
 	}
+	eventually(t, "the controller is not blamed", func() bool { return strings.Contains(b.status().Away, "once the bridge is made") })
+	if faults := b.status().Faults; len(faults) != 1 || faults[0].What != "bridge" {
+		t.Errorf("faults %+v, want the one cause", faults)
+	}
 }
 
 // TestBridgeOfSomebodyElseIsLeftAlone: neither a table on disk nor one in
