@@ -84,9 +84,14 @@ const askVswitchd = ": is ovs-vswitchd running? systemctl start openvswitch-swit
 // and that there is none though it should: the end of an ovs-vswitchd that was
 // away before the agent came is told by nobody.
 func (a *Agent) feelPulse(now time.Time) {
+	silent := time.Duration(0)
+	if a.linked {
+		silent = a.conn.Unanswered()
+	}
 	switch {
-	case a.linked && a.conn.Unanswered() > heartbeat:
+	case silent > switchGrace: // less is what a large table takes, or a busy machine
 		a.fault("switch", errors.New("the switch does not answer: is ovs-vswitchd, or ovsdb-server, stuck? systemctl restart openvswitch-switch"))
+		a.faults["switch"].Since = now.Add(-silent)
 	case a.linked:
 		a.fault("switch", nil)
 	case a.configured && a.missed.IsZero():
