@@ -11,6 +11,10 @@ type closure struct {
 	limited bool // those that run may be cut off from others, too
 }
 
+// switchGrace is for how long the switch may be away, or take no flows, before
+// the cell takes no containers: a restart of ovs-vswitchd is over by then.
+const switchGrace = 2 * time.Second
+
 // closure tells it from what the agent knows at now. Nothing of it touches a
 // container that runs.
 func (a *Agent) closure(now time.Time) closure {
@@ -25,9 +29,10 @@ func (a *Agent) closure(now time.Time) closure {
 	}
 	for _, what := range []struct {
 		fault string
+		grace time.Duration
 		cuts  bool // off containers that run
-	}{{"ovsdb", false}, {"bridge", false}, {"switch", true}} {
-		if f := a.faults[what.fault]; f != nil && now.Sub(f.Since) > offlineGrace {
+	}{{"ovsdb", offlineGrace, false}, {"bridge", offlineGrace, false}, {"switch", switchGrace, true}, {"apply", switchGrace, false}} {
+		if f := a.faults[what.fault]; f != nil && now.Sub(f.Since) > what.grace {
 			return closure{what.fault + ": " + f.Text, what.cuts}
 		}
 	}
@@ -51,5 +56,16 @@ func (a *Agent) barred() string {
 
 // absent says that the controller is away, and why if that is known.
 func (a *Agent) absent() string {
-	return fmt.Sprintf("cell agent is not connected to the controller %s: %s", a.cfg.Controller, a.why("stream", "lease"))
+	return fmt.Sprintf("cell agent is not connected to the controller %s: %s", a.cfg.Controller, a.away())
+}
+
+// away says why no controller tells the cell what is wanted, "" while one does.
+func (a *Agent) away() string {
+	switch {
+	case a.stream != nil && a.stream.id != "":
+		return ""
+	case a.faults["lease"] == nil && a.toOpen && a.mtu == 0:
+		return "it has answered, and is asked what it wants once the bridge is made"
+	}
+	return a.why("lease", "stream", "ovsdb")
 }

@@ -107,6 +107,12 @@ func TestDrain(t *testing.T) {
 			t.Errorf("a container whose start was under way: %v", err)
 		}
 		b.remove(slow)
+		right := "external_ids:weft-mac=" + b.port("c2").MAC
+		b.ovs.vsctl("set", "interface", "c2", "external_ids:weft-mac=oops")
+		eventually(t, "one that runs is hurt", func() bool { return !b.port("c2").Ready })
+		b.ovs.vsctl("set", "interface", "c2", right)
+		eventually(t, "and goes on", func() bool { p := b.port("c2"); return p.Ready && p.Error == "" })
+		b.inStep()
 		b.stop()
 		b.startAgent()
 		b.inStep()
@@ -137,6 +143,9 @@ func TestLostLease(t *testing.T) {
 			}
 			b.controller.leaseErr = nil
 		})
+		if s := b.status(); s.Subnet == "" || !strings.Contains(s.Denied, "cannot have that again") {
+			t.Errorf("the status says %q of the lease %q", s.Denied, s.Subnet)
+		}
 		b.inStep()
 	})
 	b.takes()
@@ -175,13 +184,55 @@ func TestNobodyToAsk(t *testing.T) {
 	b.inStep()
 	b.takes()
 	b.controller.down()
-	b.refuses("not connected to the controller", safe)
+	b.refuses("connect: connection refused", safe) // and not how the last stream ended
+	if s := b.status(); s.Connected || !strings.Contains(s.Away, "connect: connection refused") || b.fault("stream") != "" {
+		t.Errorf("the controller is away because of %q; faults %+v", s.Away, s.Faults)
+	}
 	b.controller.up()
 	b.takes()
 	b.ovs.KillVswitchd()
 	b.refuses("OpenFlow connection lost", limited)
 	b.ovs.StartVswitchd()
 	b.takes()
+	b.ovs.PauseVswitchd()
+	b.refuses("switch: the switch does not answer", limited)
+	b.ovs.ResumeVswitchd()
+	b.takes()
+	b.run("one", "cats", 2)
+}
+
+// TestSwitchGoneBefore: an agent that comes when ovs-vswitchd is away finds its
+// bridge in the database as it left it, and says all the same what is.
+func TestSwitchGoneBefore(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	b.startAgent()
+	b.inStep()
+	b.stop()
+	b.ovs.KillVswitchd()
+	b.startAgent()
+	b.refuses("is ovs-vswitchd running? systemctl start openvswitch-switch", limited)
+	b.ovs.StartVswitchd()
+	b.takes()
+}
+
+// TestNoFlowsNoContainers: where no flow can be installed, weft-cni is told why
+// before a container's start waits for it in vain.
+func TestNoFlowsNoContainers(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	b.cfg.OVSOfctl = "no-such-ofctl"
+	b.startAgent()
+	eventually(t, "there is a bridge", func() bool { return strings.Contains(b.ovs.vsctl("list-br"), b.cfg.Bridge) })
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if err := b.hand.WaitReady(ctx, b.attach("one", "cats", 2)); !errors.Is(err, ovsdb.ErrNotYet) || !strings.Contains(err.Error(), "apt-get install openvswitch-common") {
+		t.Errorf("a start that was under way: %v", err)
+	}
+	b.refuses(`apply: dump flows: run no-such-ofctl: exec: "no-such-ofctl": executable file not found in $PATH: apt-get install openvswitch-common`, safe)
+	if p := b.status(); !p.Connected {
+		t.Errorf("it is not for want of a controller: %+v", p.Faults)
+	}
 }
 
 // TestSingleIP: a cell with one address has the bridge, and no containers.

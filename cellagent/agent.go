@@ -62,7 +62,9 @@ type Agent struct {
 	seenOf   source
 	observed bool // seen is of this run, not the zero value
 	linked   bool // the OpenFlow connection stands
-	looked   bool // since then, whether the last good table is of use
+	conn     *openflow.Conn
+	missed   time.Time // since when it has not, though the database has the bridge; zero: it stands, or there is none
+	looked   bool      // since then, whether the last good table is of use
 	held     fragments
 	dirty    map[flows.FragmentKey]bool // fragments that may differ between want and held
 	verify   bool                       // audit what held says, or where nothing is held or all is blocked, try again
@@ -211,6 +213,7 @@ func (a *Agent) take(event func()) {
 func (a *Agent) advance(ctx context.Context) {
 	a.heard(time.Now())
 	ready := a.prepare(ctx)
+	a.feelPulse(time.Now())
 	a.tell()
 	if ready { // else the database is away, and ovs-vswitchd answers nobody, or the bridge is not ours
 		a.follow(ctx)
@@ -232,7 +235,7 @@ func (a *Agent) follow(ctx context.Context) {
 	a.fault("ports", a.tidy(ctx)) // while the controller thinks
 	a.ensureHost()
 	a.publish()
-	if a.linked {
+	if a.linked && a.faults["switch"] == nil { // else it would be waited for, and nobody told
 		a.install(ctx)
 	}
 	a.fault("ready marks", a.confirm(ctx))
@@ -250,9 +253,15 @@ func (a *Agent) prepare(ctx context.Context) bool {
 		a.host.due = true
 		a.checkup.configured(err)
 	}
-	if !a.observed {
-		a.observed = !a.fault("ovsdb", a.observe())
+	if a.observed {
+		return true
 	}
+	err := a.observe()
+	a.observed = err == nil
+	if a.faults["bridge"] != nil && errors.Is(err, ovsdb.ErrNoBridge) {
+		err = nil // that fault has the reason
+	}
+	a.fault("ovsdb", err)
 	return a.observed
 }
 

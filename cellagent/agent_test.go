@@ -394,7 +394,7 @@ func TestForeignLeaseIsNotTaken(t *testing.T) {
 	b.controller.do(func() { b.controller.state.Lease = b.controller.state.Remote[0].Lease })
 	b.controller.up()
 	eventually(t, "the agent says so", func() bool {
-		return strings.Contains(b.fault("lease"), "1 containers run here in 10.255.1.0/24")
+		return strings.Contains(b.fault("lease"), "the lease of now, 10.255.1.0/24, has 1 container here")
 	})
 	if !slices.Equal(b.ovs.table(), before) {
 		t.Error("flows changed")

@@ -75,9 +75,10 @@ func (a *Agent) examine() {
 	})
 }
 
-// examined keeps what is wrong, and logs what of it is new, and what is over.
+// examined keeps what is wrong, and logs what of it is new, and what is over. What
+// the agent says of itself is in log and status as its faults.
 func (a *Agent) examined(found []api.Finding) {
-	wrong := slices.DeleteFunc(slices.Clone(found), func(f api.Finding) bool { return f.Level == api.LevelOK })
+	wrong := slices.DeleteFunc(slices.Clone(found), func(f api.Finding) bool { return f.Level == api.LevelOK || f.Check == doctor.Agent })
 	before := a.checkup.wrong
 	for _, f := range wrong {
 		if slices.Contains(before, f) {
@@ -101,7 +102,11 @@ func (a *Agent) examined(found []api.Finding) {
 func (a *Agent) patient() (doctor.Cell, doctor.Sources) {
 	cell := a.tunnelled()
 	host := a.hostStatus()
-	cell.Lease, cell.HostOn, cell.HostOff = a.lease.subnet, host.On, host.Reason
+	cell.Lease, cell.HostOn, cell.HostOff, cell.Ofctl = a.lease.subnet, host.On, a.host.off, a.cfg.OVSOfctl
+	cell.HostDue = !host.On && a.host.off == ""
+	for _, f := range a.standing() {
+		cell.Faults = append(cell.Faults, doctor.Fault{What: f.What, Text: f.Text})
+	}
 	for _, f := range a.want.fragments {
 		if len(f.Flows) > 0 && f.Flows[0].Cookie.Kind() == flows.KindCell {
 			cell.Peers = append(cell.Peers, f.Flows[0].Cookie.IP())

@@ -65,7 +65,7 @@ func removable(db *mirror.Client, cfg Config) error {
 		return fmt.Errorf("%w: bridge %s is owned by %q", ovsdb.ErrForeignBridge, cfg.Bridge, owner)
 	}
 	if len(ports) > 0 {
-		return fmt.Errorf("bridge %s has %d containers, such as %s: remove them first", cfg.Bridge, len(ports), ports[0].Container)
+		return fmt.Errorf("bridge %s has %s, such as %s: remove what is there first", cfg.Bridge, counted(len(ports)), ports[0].Container)
 	}
 	return nil
 }

@@ -44,7 +44,7 @@ func (a *Agent) configure(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("%w: interface %s: %w", errRefused, underlay.Name, err)
 	}
-	if err := a.checkDatapath(a.db.Status(a.cfg.Bridge)); err != nil {
+	if err := a.clearDatapath(ctx, a.db.Status(a.cfg.Bridge)); err != nil {
 		return err
 	}
 	err = a.db.EnsureBridge(ctx, mirror.Bridge{
@@ -89,21 +89,37 @@ func (a *Agent) configure(ctx context.Context) error {
 // destination and not a port that is missing.
 func (a *Agent) alone() bool { return a.cfg.Datapath == DatapathAlone }
 
-// checkDatapath refuses to move an existing bridge to another datapath, which
-// would cut every container's traffic, and above all to put a tunnel on the
-// userspace datapath: there VXLAN carries no group id, and the sender does not
-// notice.
-func (a *Agent) checkDatapath(have ovsdb.Status) error {
-	if !have.Bridge || have.Owner != a.cfg.Cell {
+// clearDatapath takes away a bridge of ours that is on another datapath than
+// configured, to be made anew, unless containers are on it: that would cut their
+// traffic, and is refused. Above all no tunnel may come to be on the userspace
+// datapath: there VXLAN carries no group id, and the sender does not notice.
+func (a *Agent) clearDatapath(ctx context.Context, have ovsdb.Status) error {
+	userspace := have.DatapathType == ovsdb.DatapathUserspace
+	if !have.Bridge || have.Owner != a.cfg.Cell || userspace == a.alone() {
 		return nil
 	}
-	switch userspace := have.DatapathType == DatapathAlone; {
-	case userspace && !a.alone():
-		return fmt.Errorf("%w: bridge %s is on the userspace datapath, whose VXLAN carries no group id: set datapath: netdev for a cell alone, or ovs-vsctl del-br %s to have it made on the kernel's",
-			errRefused, a.cfg.Bridge, a.cfg.Bridge)
-	case !userspace && a.alone():
-		return fmt.Errorf("%w: bridge %s is on the kernel datapath, but the configuration says datapath: netdev: ovs-vsctl del-br %s to have it made anew",
-			errRefused, a.cfg.Bridge, a.cfg.Bridge)
+	ports, err := a.db.Ports(a.cfg.Bridge)
+	switch {
+	case err != nil:
+		return fmt.Errorf("bridge %s: %w", a.cfg.Bridge, err)
+	case len(ports) == 0:
+		a.log.Info("makes the bridge anew: nothing is on it, and its datapath is not the configured one", "bridge", a.cfg.Bridge, "datapath_type", have.DatapathType)
+		if err := a.db.DeleteBridge(ctx, a.cfg.Bridge, a.cfg.Cell); err != nil {
+			return fmt.Errorf("bridge %s: make it anew on another datapath: %w", a.cfg.Bridge, err)
+		}
+		return nil
+	case userspace:
+		return fmt.Errorf("%w: bridge %s is on the userspace datapath, whose VXLAN carries no group id, and has %s: it is made anew on the kernel's when it has none; or set datapath: netdev for a cell alone",
+			errRefused, a.cfg.Bridge, counted(len(ports)))
 	}
-	return nil
+	return fmt.Errorf("%w: bridge %s is on the kernel datapath, but the configuration says datapath: netdev, and it has %s: it is made anew when it has none",
+		errRefused, a.cfg.Bridge, counted(len(ports)))
+}
+
+// counted is a number of containers in words.
+func counted(containers int) string {
+	if containers == 1 {
+		return "1 container"
+	}
+	return fmt.Sprintf("%d containers", containers)
 }

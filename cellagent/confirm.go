@@ -125,12 +125,11 @@ func (a *Agent) hopeless(p ovsdb.Port) reason {
 	}
 	switch {
 	case p.Ready:
+		return reason{}
 	case a.blocked:
 		return passing(a.why("apply"))
-	case a.stream == nil && time.Since(a.offlineSince) > offlineGrace:
-		return passing(a.absent())
 	}
-	return reason{}
+	return passing(a.closure(time.Now()).reason) // its start was under way when that came
 }
 
 // why is the first of these faults, for people.

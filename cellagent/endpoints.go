@@ -17,8 +17,7 @@ type observation struct {
 	endpoints map[string]ovsdb.Port // by container id: those that can have flows
 	rejected  map[string]reason     // by port name: why a port cannot be an endpoint
 	stale     []string              // names of ports of an earlier boot
-	displaced []ovsdb.Port          // that sit on a reserved OpenFlow port and were not asked to move yet
-	spare     int                   // the first OpenFlow port number that the agent can give to one
+	displaced map[string]int        // by name of a port that sits on a reserved OpenFlow port and was not asked to move yet: the number for it
 }
 
 // source is what an observation is made of.
@@ -38,19 +37,16 @@ func (s source) same(other source) bool {
 }
 
 // observe sorts the ports. It is pure. While new containers are barred only those
-// that are ready are let in. Of two ports that claim one container, address or
-// port of the host, the one that is already ready keeps it, so that nobody takes
-// over an identity in use. In no list is a port that has and asks for no OpenFlow
+// that have been ready are let in: what hurts one of them for a moment must not
+// end it. Of two ports that claim one container, address or port of the host, the
+// one that is already ready keeps it, so that nobody takes over an identity in use,
+// and else the one that has been. In no list is a port that has and asks for no OpenFlow
 // number, or for one that another has: ovs-vswitchd is about to say which it gets.
 func observe(from source) observation {
-	seen := observation{endpoints: map[string]ovsdb.Port{}, rejected: map[string]reason{}, spare: firstMoved}
-	from.ports = readyFirst(from.ports)
+	seen := observation{endpoints: map[string]ovsdb.Port{}, rejected: map[string]reason{}, displaced: map[string]int{}}
+	from.ports = startedFirst(from.ports)
 	holder := from.holders()
-	for _, n := range from.others {
-		if n <= maxOFPort { // else the bridge's own
-			seen.spare = max(seen.spare, n+1)
-		}
-	}
+	spare := from.spares(holder)
 	rules := egressTexts{}
 	taken := claims{addresses: map[netip.Addr]string{}, hostPorts: map[hostPort]string{}}
 	for _, p := range from.ports {
@@ -58,11 +54,9 @@ func observe(from source) observation {
 			seen.stale = append(seen.stale, p.Name)
 			continue
 		}
-		seen.spare = max(seen.spare, p.OFPort+1, p.OFPortRequest+1)
 		if 0 < p.OFPort && p.OFPort <= lastReserved {
 			if _, held := holder[p.OFPortRequest]; held || p.OFPortRequest <= lastReserved { // else ovs-vswitchd is about to move it
-				p.OFPortRequest = 0
-				seen.displaced = append(seen.displaced, p)
+				seen.displaced[p.Name] = spare()
 			}
 			continue
 		}
@@ -70,7 +64,7 @@ func observe(from source) observation {
 			seen.rejected[p.Name] = why
 			continue
 		}
-		if from.barred != "" && !p.Ready {
+		if from.barred != "" && !p.Started {
 			seen.rejected[p.Name] = passing("the cell takes no containers: " + from.barred)
 			continue
 		}
@@ -90,13 +84,14 @@ func observe(from source) observation {
 	return seen
 }
 
-// readyFirst keeps the order otherwise.
-func readyFirst(ports []ovsdb.Port) []ovsdb.Port {
+// startedFirst has those that are ready before those that were, and both before
+// the others. It keeps the order otherwise.
+func startedFirst(ports []ovsdb.Port) []ovsdb.Port {
 	sorted := make([]ovsdb.Port, 0, len(ports))
-	for _, ready := range []bool{true, false} {
+	for _, its := range []struct{ ready, started bool }{{true, true}, {false, true}, {false, false}} {
 		for i := range ports {
-			if ports[i].Ready == ready {
-				sorted = append(sorted, ports[i])
+			if p := &ports[i]; p.Ready == its.ready && (p.Ready || p.Started) == its.started {
+				sorted = append(sorted, *p)
 			}
 		}
 	}

@@ -254,19 +254,54 @@ func TestManyStartOnACellAlone(t *testing.T) {
 	}
 }
 
-// TestTunnelOnUserspaceDatapathIsRefused: it would send without a group id.
+// TestTunnelOnUserspaceDatapathIsRefused: it would send without a group id. What
+// is refused is the cell's bridge while containers are on it; without any it is
+// made anew on the configured datapath.
 func TestTunnelOnUserspaceDatapathIsRefused(t *testing.T) {
 	t.Parallel()
 	b := newBed(t)
 	b.ovs.vsctl("add-br", "br-weft", "--", "set", "bridge", "br-weft", "datapath_type=netdev", "external_ids:weft-owner=cell-1")
+	name := b.attach("one", "cats", 2)
 	b.startAgent()
-	eventually(t, "refused with the reason", func() bool {
-		return strings.Contains(b.log.String(), "userspace datapath, whose VXLAN carries no group id")
-	})
-	if got := b.ovs.vsctl("list-ports", "br-weft"); got != "" {
+	b.refuses("userspace datapath, whose VXLAN carries no group id, and has 1 container: it is made anew", safe)
+	if got := b.ovs.vsctl("list-ports", "br-weft"); got != name {
 		t.Errorf("ports %q", got)
 	}
-	b.refuses("userspace datapath, whose VXLAN carries no group id", safe)
+	b.remove(name)
+	b.makesAnew(`""`)
+	if got := b.ovs.vsctl("list-ports", "br-weft"); got != "c3\nweftdeny\nweftvxlan" {
+		t.Errorf("ports %q", got)
+	}
+}
+
+// makesAnew waits until the bridge is on a datapath and takes containers.
+func (b *bed) makesAnew(datapath string) {
+	b.t.Helper()
+	eventually(b.t, "the bridge is made anew", func() bool {
+		return b.ovs.vsctl("--if-exists", "get", "bridge", "br-weft", "datapath_type") == datapath
+	})
+	b.takes()
+	b.run("two", "cats", 3)
+	if got := b.fault("bridge"); got != "" {
+		b.t.Errorf("still: %s", got)
+	}
+}
+
+// TestHalfMadeBridgeIsMadeAnew: where the kernel has no datapath, the agent says
+// that a cell alone can do without. Doing so needs nothing else.
+func TestHalfMadeBridgeIsMadeAnew(t *testing.T) {
+	if !inOwnNetwork(t) {
+		return
+	}
+	b := newRealBed(t) // whose ovs-vswitchd makes none of the kernel's
+	sh(t, "ip link add c3 type veth peer name pc3; ip link set c3 up; ip link set pc3 up")
+	b.cfg.Datapath = ""
+	b.startAgent()
+	b.refuses("A cell alone can run with datapath: netdev", safe)
+	b.stop()
+	b.cfg.Datapath = "netdev"
+	b.startAgent()
+	b.makesAnew("netdev")
 }
 
 // TestDeletedBridgeComesBack: with its pipeline, and not open.
@@ -296,6 +331,10 @@ func TestUnderlayOfNobodyIsRefused(t *testing.T) {
 	})
 	if got := b.ovs.vsctl("list-br"); got != "" {
 		t.Errorf("bridges %q", got)
+	}
+	eventually(t, "the controller is not blamed", func() bool { return strings.Contains(b.status().Away, "once the bridge is made") })
+	if faults := b.status().Faults; len(faults) != 1 || faults[0].What != "bridge" {
+		t.Errorf("faults %+v, want the one cause", faults)
 	}
 }
 

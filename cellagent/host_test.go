@@ -48,9 +48,21 @@ func sh(t *testing.T, script string) string {
 // network device.
 func newHostBed(t *testing.T) *bed {
 	t.Helper()
+	return newBedOn(t, dummyovs.Start(t))
+}
+
+// newRealBed is one whose containers' ports have real devices, too: the test
+// makes them.
+func newRealBed(t *testing.T) *bed {
+	t.Helper()
+	return newBedOn(t, dummyovs.StartUserspace(t))
+}
+
+func newBedOn(t *testing.T, sw *dummyovs.Switch) *bed {
+	t.Helper()
 	sh(t, "ip link set lo up; ip link add under0 type veth peer name under1; ip addr add 192.0.2.1/24 dev under0; ip link set under0 up")
 	b := newBed(t)
-	b.ovs = &ovs{dummyovs.Start(t), t}
+	b.ovs = &ovs{sw, t}
 	b.hand = hand{b.ovs}
 	b.cfg.OVSDB, b.cfg.OVSRunDir = b.ovs.DB(), b.ovs.RunDir()
 	b.cfg.Datapath, b.cfg.UnderlayIP = cellagent.DatapathAlone, "192.0.2.1"
@@ -140,7 +152,7 @@ func (b *bed) holdsCleanup(port string) {
 		t.Errorf("while the agent runs: %v", err)
 	}
 	b.stop()
-	if _, err := clean(cellagent.HostAndBridge); err == nil || !strings.Contains(err.Error(), "1 containers, such as two") {
+	if _, err := clean(cellagent.HostAndBridge); err == nil || !strings.Contains(err.Error(), "1 container, such as two") {
 		t.Errorf("with a container: %v", err)
 	}
 	if got := sh(t, "nft list tables | sort"); got != "table bridge weft\ntable inet weft" { // listed in the order in which they were loaded
@@ -181,4 +193,36 @@ func TestWithoutDeviceHostIsOff(t *testing.T) {
 	if got := sh(t, "nft list tables"); got != "" {
 		t.Errorf("tables %q", got)
 	}
+}
+
+// TestVanishedDeviceIsNoEndpoint: a container whose host end somebody deletes is
+// not ready any more, the reason is told, and its flows go; others stay.
+func TestVanishedDeviceIsNoEndpoint(t *testing.T) {
+	if !inOwnNetwork(t) {
+		return
+	}
+	b := newRealBed(t)
+	for _, name := range []string{"c2", "c3"} {
+		sh(t, "ip link add "+name+" type veth peer name p"+name+"; ip link set "+name+" up; ip link set p"+name+" up")
+	}
+	b.startAgent()
+	eventually(t, "the controller is answered", b.controller.acknowledged)
+	b.run("one", "cats", 2)
+	b.run("two", "cats", 3)
+	sh(t, "ip link del c2")
+	const gone = "the switch cannot use the interface: its network device is gone"
+	eventually(t, "it is not ready", func() bool { p := b.port("c2"); return !p.Ready && p.Error == gone })
+	eventually(t, "the status says why", func() bool {
+		for _, e := range b.status().Endpoints {
+			if e.Ready != (e.Port == "c3") || e.Installed != (e.Port == "c3") || (e.Error == gone) != (e.Port == "c2") {
+				return false
+			}
+		}
+		return true
+	})
+	b.controller.do(func() {
+		if local := b.controller.state.Local; len(local) != 1 || local[0].Container != "two" {
+			t.Errorf("the controller has %+v", local)
+		}
+	})
 }

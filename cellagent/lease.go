@@ -93,8 +93,8 @@ func (l lease) accept(next lease, running int) error {
 	if running == 0 || l.subnet == next.subnet {
 		return nil
 	}
-	return fmt.Errorf("controller leases %v, but %d containers run here in %v: nothing is changed; restore the controller's database, or stop them and restart the agent",
-		next.subnet, running, l.subnet)
+	return fmt.Errorf("controller leases %v, but the lease of now, %v, has %s here: nothing is changed; restore the controller's database, or stop what runs and restart the agent",
+		next.subnet, l.subnet, counted(running))
 }
 
 // running counts the containers that have an address of the lease, since the

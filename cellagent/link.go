@@ -63,7 +63,7 @@ func greetSwitch(ctx context.Context, socket string) (*openflow.Conn, error) {
 // switchUp begins with a switch of which nothing is known yet.
 func (a *Agent) switchUp(conn *openflow.Conn) {
 	a.sw = Connected(conn, a.ofctl, a.fellBack)
-	a.linked, a.looked, a.held, a.blocked = true, false, nil, false
+	a.conn, a.linked, a.looked, a.held, a.blocked = conn, true, false, nil, false
 	a.audit, a.suspect = nil, false
 	a.counts.SwitchConnections++
 	a.fault("switch", nil)
@@ -74,7 +74,34 @@ func (a *Agent) switchDown(err error) {
 	a.linked, a.held = false, nil
 	a.audit, a.suspect = nil, false
 	a.configured, a.observed = false, false
-	a.fault("switch", fmt.Errorf("OpenFlow connection lost: %w", err))
+	a.fault("switch", fmt.Errorf("OpenFlow connection lost: %w%s", err, askVswitchd))
+}
+
+// askVswitchd is what to look for where the switch is gone.
+const askVswitchd = ": is ovs-vswitchd running? systemctl start openvswitch-switch"
+
+// feelPulse notes that the switch answers nothing though its connection stands,
+// and that there is none though it should: the end of an ovs-vswitchd that was
+// away before the agent came is told by nobody.
+func (a *Agent) feelPulse(now time.Time) {
+	silent := time.Duration(0)
+	if a.linked {
+		silent = a.conn.Unanswered()
+	}
+	switch {
+	case silent > switchGrace: // less is what a large table takes, or a busy machine
+		a.fault("switch", errors.New("the switch does not answer: is ovs-vswitchd, or ovsdb-server, stuck? systemctl restart openvswitch-switch"))
+		a.faults["switch"].Since = now.Add(-silent)
+	case a.linked:
+		a.fault("switch", nil)
+	case a.configured && a.missed.IsZero():
+		a.missed = now
+	case a.configured && now.Sub(a.missed) > heartbeat && a.faults["switch"] == nil:
+		a.fault("switch", fmt.Errorf("nobody listens on %s%s", a.cfg.ManagementSocket(), askVswitchd))
+	}
+	if a.linked || !a.configured {
+		a.missed = time.Time{}
+	}
 }
 
 // maxUnknown bounds the terms that are remembered as logged.

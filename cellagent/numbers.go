@@ -36,6 +36,28 @@ func (s source) holders() map[int]string {
 	return holder
 }
 
+// spares returns what gives out, from the lowest on, the numbers of the agent's own
+// that nobody has, asks for or was given. Few ports ever need one, since only
+// those that ovs-vswitchd put on a reserved number do.
+func (s source) spares(holder map[int]string) (next func() int) {
+	var asked map[int]bool
+	last := firstMoved - 1
+	return func() int {
+		if asked == nil {
+			asked = make(map[int]bool, len(s.ports))
+			for _, p := range s.ports {
+				asked[p.OFPortRequest] = true
+			}
+		}
+		for last++; last < maxOFPort; last++ {
+			if _, held := holder[last]; !held && !asked[last] {
+				break
+			}
+		}
+		return last
+	}
+}
+
 // numberOf is the OpenFlow port that p has or will have. Flows may be there
 // before ovs-vswitchd has made it.
 func numberOf(p ovsdb.Port) int {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os/exec"
 	"regexp"
 	"strconv"
@@ -91,6 +92,9 @@ func (o ofctl) run(ctx context.Context, input *strings.Reader, args ...string) (
 	if errors.As(err, &failed) {
 		failed.Stderr = stderr.Bytes()
 		return nil, fmt.Errorf("%s: %w", strings.TrimSpace(stderr.String()), failed)
+	}
+	if errors.Is(err, exec.ErrNotFound) || errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("run %s: %w: apt-get install openvswitch-common", o.program, err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("run %s: %w", o.program, err)

@@ -68,10 +68,9 @@ func (a *Agent) tidy(ctx context.Context) error {
 		faults = append(faults, err)
 		return err == nil
 	})
-	for i, p := range a.seen.displaced {
-		number := a.seen.spare + i
-		a.log.Info("moves a port off a reserved number", "port", p.Name, "ofport", number)
-		faults = append(faults, ignoreGone(a.db.PinOFPort(ctx, p.Name, number)))
+	for port, number := range a.seen.displaced {
+		a.log.Info("moves a port off a reserved number", "port", port, "ofport", number)
+		faults = append(faults, ignoreGone(a.db.PinOFPort(ctx, port, number)))
 	}
 	for _, p := range a.seen.endpoints {
 		if p.OFPortRequest != p.OFPort { // another port may have been faster to take the number

@@ -276,9 +276,19 @@ func TestObserveSortsPorts(t *testing.T) {
 			t.Errorf("%s: accepted %v, reason %q; want %q", name, accepted, reason, c.why)
 		}
 	}
+	hurt := with(func(p *ovsdb.Port) { p.Started, p.Error = true, "oops" })
+	coming := with(func(p *ovsdb.Port) { p.Name, p.Container, p.OFPort = "c0", "two", 6 })
+	seen := observe(source{ports: []ovsdb.Port{coming, hurt}, lease: netip.MustParsePrefix("10.255.1.0/24"), boot: "now", barred: "drained"})
+	if _, goesOn := seen.endpoints["one"]; !goesOn || !strings.Contains(seen.rejected["c0"].text, "drained") {
+		t.Errorf("of one that was ready and a new one: %+v", seen)
+	}
+	seen = observe(source{ports: []ovsdb.Port{coming, hurt}, lease: netip.MustParsePrefix("10.255.1.0/24"), boot: "now"})
+	if _, keeps := seen.endpoints["one"]; !keeps || seen.rejected["c0"].text == "" {
+		t.Errorf("one that was ready lost its address to a new one: %+v", seen)
+	}
 	second := with(func(p *ovsdb.Port) { p.Name, p.Container, p.OFPort = "c0", "two", 6 })
 	holder := with(func(p *ovsdb.Port) { p.Ready = true })
-	seen := observe(source{ports: []ovsdb.Port{second, holder}, lease: netip.MustParsePrefix("10.255.1.0/24"), boot: "now"})
+	seen = observe(source{ports: []ovsdb.Port{second, holder}, lease: netip.MustParsePrefix("10.255.1.0/24"), boot: "now"})
 	if _, keeps := seen.endpoints["one"]; !keeps || seen.rejected["c0"].text == "" {
 		t.Errorf("the ready holder of an address lost it: %+v", seen)
 	}
@@ -326,22 +336,23 @@ func TestReservedPortsAreLeft(t *testing.T) {
 	on := func(name string, ofport, request int) ovsdb.Port {
 		return ovsdb.Port{Name: name, Container: name, IP: ip, MAC: flows.MACOf(ip).String(), OFPort: ofport, OFPortRequest: request}
 	}
-	seen := observe(source{ports: []ovsdb.Port{on("c1", 1, 0), on("c2", 2, 2)}, lease: netip.MustParsePrefix("10.255.1.0/24"), boot: "now"})
-	if len(seen.displaced) != 2 || seen.spare != firstMoved || len(seen.endpoints)+len(seen.rejected) != 0 {
-		t.Errorf("on 1 and 2: %+v", seen)
-	}
-	for _, p := range seen.displaced {
-		if p.OFPortRequest != 0 {
-			t.Errorf("%s passes for asked: %+v", p.Name, p)
+	highest := on("c9", maxOFPort, maxOFPort)
+	for name, c := range map[string]struct {
+		ports  []ovsdb.Port
+		others []int
+		want   map[string]int
+	}{
+		"on 1 and 2":                   {[]ovsdb.Port{on("c1", 1, 0), on("c2", 2, 2)}, nil, map[string]int{"c1": firstMoved, "c2": firstMoved + 1}},
+		"asked to go":                  {[]ovsdb.Port{on("c2", 2, firstMoved+3), on("c7", 7, 7)}, nil, map[string]int{}},
+		"asked to go to another's":     {[]ovsdb.Port{on("c2", 2, 3), on("c3", 3, 0)}, nil, map[string]int{"c2": firstMoved}},
+		"beside one that another has":  {[]ovsdb.Port{on("c2", 2, 0), on("c7", firstMoved, 0)}, []int{firstMoved + 1}, map[string]int{"c2": firstMoved + 2}},
+		"beside one that somebody got": {[]ovsdb.Port{on("c1", 1, firstMoved), on("c2", 2, 0), on("c8", 8, firstMoved+1)}, nil, map[string]int{"c2": firstMoved + 2}},
+		"beside the highest":           {[]ovsdb.Port{on("c2", 2, 0), highest}, []int{0xfffe}, map[string]int{"c2": firstMoved}},
+	} {
+		seen := observe(source{ports: c.ports, others: c.others, lease: netip.MustParsePrefix("10.255.1.0/24"), boot: "now"})
+		if !maps.Equal(seen.displaced, c.want) {
+			t.Errorf("%s: moved to %v, want %v", name, seen.displaced, c.want)
 		}
-	}
-	seen = observe(source{ports: []ovsdb.Port{on("c2", 2, firstMoved+3), on("c7", 7, 7)}, lease: netip.MustParsePrefix("10.255.1.0/24"), boot: "now"})
-	if len(seen.displaced) != 0 || seen.spare != firstMoved+4 || len(seen.endpoints) != 1 {
-		t.Errorf("on 2 and asked to go: %+v", seen)
-	}
-	seen = observe(source{ports: []ovsdb.Port{on("c2", 2, 3), on("c3", 3, 0)}, lease: netip.MustParsePrefix("10.255.1.0/24"), boot: "now"})
-	if len(seen.displaced) != 1 || seen.spare != firstMoved {
-		t.Errorf("on 2 and asked to go to 3, where another is: %+v", seen)
 	}
 }
 
@@ -389,7 +400,7 @@ func TestWhoHasANumberKeepsIt(t *testing.T) {
 		}
 	}
 	seen := observe(source{ports: []ovsdb.Port{port(2, 2, 0)}, others: []int{firstMoved}, lease: netip.MustParsePrefix("10.255.1.0/24")})
-	if seen.spare != firstMoved+1 || len(seen.displaced) != 1 {
+	if !maps.Equal(seen.displaced, map[string]int{"c2": firstMoved + 1}) {
 		t.Errorf("a port would be moved to a number that a foreign one has: %+v", seen)
 	}
 }

@@ -29,10 +29,12 @@ type Status struct {
 	Bridge     string    `json:"bridge"`
 	Datapath   string    `json:"datapath"` // "system" or "netdev"
 	Controller string    `json:"controller"`
-	Connected  bool      `json:"connected"` // a stream is open and its snapshot is here
-	Switch     bool      `json:"switch"`    // the OpenFlow connection stands
+	Connected  bool      `json:"connected"`      // a stream is open and its snapshot is here
+	Away       string    `json:"away,omitempty"` // why not
+	Switch     bool      `json:"switch"`         // it answers over the OpenFlow connection; if not, nothing is known of its flows
 	Subnet     string    `json:"subnet,omitempty"`
-	MTU        int       `json:"mtu,omitempty"` // of containers, bytes
+	Denied     string    `json:"denied,omitempty"` // why the controller does not give it any more
+	MTU        int       `json:"mtu,omitempty"`    // of containers, bytes
 	Draining   bool      `json:"draining,omitempty"`
 	Refuses    string    `json:"refuses,omitempty"` // why no container can be attached now
 
@@ -95,11 +97,12 @@ const maxListed = 200
 func (a *Agent) status(ctx context.Context) Status {
 	s := Status{
 		Cell: a.cfg.Cell, Started: a.started, Bridge: a.cfg.Bridge, Datapath: "system", Controller: a.cfg.Controller,
-		Connected: a.stream != nil && a.stream.id != "", Switch: a.linked, Subnet: a.lease.wire.Subnet, MTU: a.mtu,
+		Connected: a.stream != nil && a.stream.id != "", Away: a.away(), Switch: a.linked && a.faults["switch"] == nil,
+		Subnet: a.lease.wire.Subnet, Denied: a.denied, MTU: a.mtu,
 		Draining: a.draining, Refuses: a.closure(time.Now()).reason,
 		Revision: a.want.revision, Applied: a.applied, Endpoints: []EndpointStatus{}, Counters: a.counts,
 		FlowLog: a.notices.log.Counters(), Conntrack: a.notices.tracker.counters(),
-		Host: a.hostStatus(), Findings: a.checkup.wrong,
+		Host: a.hostStatus(), Faults: a.standing(), Findings: a.checkup.wrong,
 	}
 	if a.alone() {
 		s.Datapath = DatapathAlone
@@ -114,12 +117,18 @@ func (a *Agent) status(ctx context.Context) Status {
 			Installed: holds, Ready: p.Ready, Error: p.Error,
 		})
 	}
-	for what, f := range a.faults {
-		s.Faults = append(s.Faults, Fault{What: what, Text: f.Text, Since: f.Since})
-	}
-	slices.SortFunc(s.Faults, func(x, y Fault) int { return strings.Compare(x.What, y.What) })
 	a.compare(ctx, &s)
 	return s
+}
+
+// standing is what does not work at present, by name.
+func (a *Agent) standing() []Fault {
+	var all []Fault
+	for what, f := range a.faults {
+		all = append(all, Fault{What: what, Text: f.Text, Since: f.Since})
+	}
+	slices.SortFunc(all, func(x, y Fault) int { return strings.Compare(x.What, y.What) })
+	return all
 }
 
 // compare adds what a dump shows.
@@ -128,6 +137,9 @@ func (a *Agent) compare(ctx context.Context, s *Status) {
 	defer cancel()
 	want := a.table(a.admissible(a.want))
 	s.Want = len(want)
+	if !s.Switch {
+		return // a fault says why, and it would be asked in vain
+	}
 	have, err := a.sw.DumpFlows(ctx)
 	if err != nil {
 		s.Faults = append(s.Faults, Fault{What: "status", Text: err.Error(), Since: time.Now()})

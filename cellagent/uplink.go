@@ -93,6 +93,7 @@ func (a *Agent) leased(wire api.Lease, err error) {
 		err = a.lease.accept(next, a.lease.running(ports, a.cfg.BootID))
 	}
 	if a.fault("lease", err) {
+		delete(a.faults, "stream") // how the last one ended is of no use any more
 		if answered {
 			a.denied = err.Error()
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"github.com/weft-sdn/weft/flows"
+	"github.com/weft-sdn/weft/ovsdb"
 )
 
 // createVeth makes both ends at once, in their namespaces, with their names,
@@ -146,7 +147,7 @@ const (
 
 // checksumsOn says who computes them on a bridge with that datapath_type.
 func checksumsOn(datapathType string) checksums {
-	if datapathType == "netdev" {
+	if datapathType == ovsdb.DatapathUserspace {
 		return bySender
 	}
 	return inKernel

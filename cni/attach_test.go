@@ -85,7 +85,7 @@ func inspect(t *testing.T, x *container, result *current.Result) {
 	}
 	want := ovsdb.Port{
 		Name: host.Attrs().Name, Container: x.id, IfName: "eth0", Network: "weft", App: "dogs", IP: ip, MAC: end.Mac,
-		NetNS: x.ns.Path(), BootID: boot, OFPort: ports[0].OFPort, OFPortRequest: int(flows.OFPortOf(netip.MustParsePrefix("10.255.1.0/24"), ip)), Ready: true,
+		NetNS: x.ns.Path(), BootID: boot, OFPort: ports[0].OFPort, OFPortRequest: int(flows.OFPortOf(netip.MustParsePrefix("10.255.1.0/24"), ip)), Ready: true, Started: true,
 	}
 	if !reflect.DeepEqual(ports[0], want) || want.OFPort < 1 {
 		t.Errorf("port is\n%+v, expected\n%+v", ports[0], want)

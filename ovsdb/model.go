@@ -1,6 +1,7 @@
 package ovsdb
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"os"
@@ -11,8 +12,8 @@ import (
 )
 
 // Keys of external_ids. Those of a container's Interface are written by the
-// plugin in the transaction that adds the port, but for KeyReady, KeyError
-// and KeyPasses, which are the agent's.
+// plugin in the transaction that adds the port, but for KeyReady, KeyStarted,
+// KeyError and KeyPasses, which are the agent's.
 const (
 	KeyOwner     = "weft-owner"     // Bridge: the cell; Port and Interface: Owner
 	KeyContainer = "weft-container" // the runtime's container id
@@ -29,6 +30,7 @@ const (
 	KeyPorts     = "weft-ports"     // its ports that are open on the cell's address (FormatMappings)
 	KeyPort      = "weft-port"      // of the Queue and QoS that shape it: the port's name
 	KeyReady     = "weft-ready"     // "true" once the switch holds the endpoint's flows
+	KeyStarted   = "weft-started"   // "true" once it was ready; stays, whatever comes
 	KeyError     = "weft-error"     // why it does not, for people
 	KeyPasses    = "weft-passes"    // "true" beside KeyError if that may be over by itself; absent: it will not
 )
@@ -58,9 +60,10 @@ type Port struct {
 	OFPort        int    // 0 while ovs-vswitchd has not assigned one, -1 if it could not
 	OFPortRequest int    // 0 if not pinned
 	Ready         bool   // the agent has seen its flows in the switch
+	Started       bool   // it was Ready, or is
 	Error         string // the agent's reason why it is not ready
 	Passes        bool   // and that may be over by itself
-	IfaceError    string // ovs-vswitchd's, e.g. that there is no such device
+	IfaceError    string // ovs-vswitchd's, e.g. that there is no such device; or that it is gone
 }
 
 // externalIDs is what the plugin writes; empty values are left out.
@@ -81,6 +84,9 @@ func (p Port) externalIDs() map[string]string {
 	return ids
 }
 
+// yes is the value of a key that is set or not.
+var yes = strconv.FormatBool(true)
+
 // PortOf is the inverse, for rows that may hold anything.
 func PortOf(i *row.Interface, limits Limits) Port {
 	ids := i.ExternalIDs
@@ -95,9 +101,19 @@ func PortOf(i *row.Interface, limits Limits) Port {
 		IP: ip, MAC: ids[KeyMAC], NetNS: ids[KeyNetNS], BootID: ids[KeyBoot],
 		Egress: ids[KeyEgress], Space: ids[KeySpace], Workload: ids[KeyWorkload], Mappings: mappings, Unread: unread, Limits: limits,
 		OFPort: row.Deref(i.OFPort), OFPortRequest: row.Deref(i.OFPortRequest),
-		Ready: ids[KeyReady] == strconv.FormatBool(true), Error: ids[KeyError], Passes: ids[KeyPasses] == strconv.FormatBool(true),
-		IfaceError: row.Deref(i.Error),
+		Ready: ids[KeyReady] == yes, Started: ids[KeyReady] == yes || ids[KeyStarted] == yes, Error: ids[KeyError], Passes: ids[KeyPasses] == yes,
+		IfaceError: cmp.Or(row.Deref(i.Error), lost(i)),
 	}
+}
+
+// lost says that the interface's device is gone, or "". ovs-vswitchd keeps number
+// and port of one that vanishes, and calls it no error until it is told to look.
+// Only devices of OVS's own, which it has no reason to call down, have no index.
+func lost(i *row.Interface) string {
+	if i.IfIndex != nil && *i.IfIndex == 0 && row.Deref(i.AdminState) == "down" {
+		return "its network device is gone"
+	}
+	return ""
 }
 
 // IsContainer tells a container's interface of ours from everything else.

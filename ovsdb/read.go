@@ -62,7 +62,7 @@ func (c *Conn) ports(ctx context.Context, bridge string, which ...rfc7047.Condit
 	results, err := c.transact(ctx,
 		row.Select(row.BridgeTable, named(bridge), "ports"),
 		row.Select(row.PortTable, ours(which...), "_uuid", "interfaces", "qos"),
-		row.Select(row.InterfaceTable, ours(which...), "_uuid", "name", "ofport", "ofport_request",
+		row.Select(row.InterfaceTable, ours(which...), "_uuid", "name", "ofport", "ofport_request", "ifindex", "admin_state",
 			"ingress_policing_rate", "ingress_policing_burst", "error", "external_ids"),
 		row.Select(row.QoSTable, ours(), "_uuid", "type", "queues", "other_config"),
 		row.Select(row.QueueTable, ours(), "_uuid", "other_config"))
@@ -110,9 +110,10 @@ func limitsOf(i *row.Interface, refers []string, qos, queues map[string]rfc7047.
 }
 
 func interfaceOf(r rfc7047.Row) *row.Interface {
-	problem := text(r["error"])
+	problem, admin := text(r["error"]), text(r["admin_state"])
 	return &row.Interface{
 		Name: text(r["name"]), OFPort: number(r["ofport"]), OFPortRequest: number(r["ofport_request"]),
+		IfIndex: number(r["ifindex"]), AdminState: &admin,
 		PolicingRate: row.Deref(number(r["ingress_policing_rate"])), PolicingBurst: row.Deref(number(r["ingress_policing_burst"])),
 		Error: &problem, ExternalIDs: pairs(r["external_ids"]),
 	}

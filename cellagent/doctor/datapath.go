@@ -46,14 +46,14 @@ func judgeDatapath(f Facts) []api.Finding {
 	case s.Owner != f.Cell.Name:
 		return []api.Finding{failure(Datapath, "set another bridge in the agent's file, or hand this one over: ovs-vsctl set bridge "+bridge+" external_ids:"+ovsdb.KeyOwner+"="+f.Cell.Name,
 			"bridge %s belongs to %q, not to this cell, %q", bridge, s.Owner, f.Cell.Name)}
+	case f.Cell.Userspace && s.DatapathType != ovsdb.DatapathUserspace:
+		return []api.Finding{failure(Datapath, "stop the containers: without any, the agent makes it anew", "bridge %s is on the kernel's datapath, but the agent's file says datapath: netdev", bridge)}
+	case !f.Cell.Userspace && s.DatapathType == ovsdb.DatapathUserspace:
+		return []api.Finding{failure(Datapath, "stop the containers: without any, the agent makes it anew; or set datapath: netdev in the agent's file for a cell alone",
+			"bridge %s is on the userspace datapath, whose VXLAN carries no group id", bridge)}
 	case s.DatapathID == "":
 		return []api.Finding{failure(Datapath, restart, "ovs-vswitchd has not made bridge %s", bridge)}
-	case f.Cell.Userspace && s.DatapathType != ovsdb.DatapathUserspace:
-		return []api.Finding{failure(Datapath, "ovs-vsctl del-br "+bridge+" has it made anew, without its containers", "bridge %s is on the kernel's datapath, but the agent's file says datapath: netdev", bridge)}
-	case !f.Cell.Userspace && s.DatapathType == ovsdb.DatapathUserspace:
-		return []api.Finding{failure(Datapath, "ovs-vsctl del-br "+bridge+" has it made anew, without its containers; or set datapath: netdev in the agent's file for a cell alone",
-			"bridge %s is on the userspace datapath, whose VXLAN carries no group id", bridge)}
-	case f.Cell.Userspace && f.Cell.HostOn: // the bridge's own port is a tap there, which carries no mark (ADR 0013)
+	case f.Cell.Userspace && f.Cell.HostOff == "": // the bridge's own port is a tap there, which carries no mark (ADR 0013)
 		return []api.Finding{warning(Datapath, "leave datapath out of the agent's file on a host whose kernel has openvswitch",
 			"bridge %s is on the userspace datapath, where packets lose the marks that host and bridge tell each other by: containers reach each other, but neither the host nor anything outside, and no mapped port leads to them", bridge)}
 	case f.Cell.Userspace:

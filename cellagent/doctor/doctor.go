@@ -24,7 +24,10 @@ type Cell struct {
 	UDPPort    uint16       // of the tunnel; 0 before there is a lease
 	Peers      []netip.Addr // VTEPs of the other cells
 	HostOn     bool         // rules, devices and route of the host's side were made
-	HostOff    string       // why not
+	HostOff    string       // why not, where they cannot be
+	HostDue    bool         // they should be, and are not
+	Ofctl      string       // name or path of ovs-ofctl; "" for its name
+	Faults     []Fault      // what the agent cannot do at present
 }
 
 // Sources are where the agent has its knowledge from.
@@ -42,6 +45,7 @@ type Facts struct {
 	Cell   Cell
 	Failed map[string]error // by check: why it could not be looked at
 
+	Missing    []program
 	Switch     Switch
 	TunnelPort TunnelPort
 	Underlay   Underlay
@@ -56,6 +60,7 @@ type Facts struct {
 // The checks, by the names that findings carry. A name stays the same for good:
 // people look for it in logs.
 const (
+	Programs        = "programs"
 	Datapath        = "datapath"
 	FlowRestoreWait = "flow-restore-wait"
 	TunnelUDPPort   = "tunnel-port"
@@ -65,6 +70,7 @@ const (
 	IPForward       = "ip_forward"
 	Notrack         = "notrack"
 	ForwardPolicy   = "forward-policy"
+	Agent           = "agent" // not of the host: what the agent says of itself
 )
 
 // check is one thing to look at.
@@ -77,6 +83,7 @@ type check struct {
 // checks are in the order in which they depend on each other: each may use what
 // earlier ones have seen.
 var checks = []check{
+	{Programs, lookPrograms, judgePrograms},
 	{Datapath, lookSwitch, judgeDatapath},
 	{FlowRestoreWait, lookNothing, judgeFlowRestoreWait},
 	{TunnelUDPPort, lookTunnelPort, judgeTunnelPort},
@@ -86,6 +93,7 @@ var checks = []check{
 	{IPForward, lookForwarding, judgeForwarding},
 	{Notrack, lookTracking, judgeTracking},
 	{ForwardPolicy, lookFirewalls, judgeFirewalls},
+	{Agent, lookNothing, judgeAgent},
 }
 
 // Look reads what all checks need. What cannot be looked at is in Facts.Failed.
@@ -132,6 +140,15 @@ func sight(err error) string {
 		return "systemctl status openvswitch-switch"
 	}
 	return "look again with weft doctor; if it stays so, the kernel lacks what the error names"
+}
+
+// hostless is the finding of a check of what the agent makes on the host, where it
+// has not.
+func (c Cell) hostless(check string) []api.Finding {
+	if c.HostDue {
+		return []api.Finding{warning(check, "see to the other findings first", "not known: weft-agent has not made the host's side")}
+	}
+	return []api.Finding{fine(check, "not needed: the host's side is off")}
 }
 
 func fine(check, format string, args ...any) api.Finding {

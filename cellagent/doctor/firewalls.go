@@ -19,7 +19,7 @@ func lookFirewalls(ctx context.Context, _ Sources, f *Facts) (err error) {
 func judgeFirewalls(f Facts) []api.Finding {
 	switch {
 	case !f.Cell.HostOn:
-		return []api.Finding{fine(ForwardPolicy, "not needed: the host's side is off")}
+		return f.Cell.hostless(ForwardPolicy)
 	case len(f.Closed) > 0:
 		return []api.Finding{warning(ForwardPolicy, fmt.Sprintf("let it pass what has to do with %[1]s; with docker: iptables -I DOCKER-USER -i %[1]s -j ACCEPT; iptables -I DOCKER-USER -o %[1]s -j ACCEPT", f.Cell.Bridge),
 			"%s drops what is forwarded, and has no rule about %s: containers may reach nothing outside, and mapped ports may be closed", strings.Join(f.Closed, ", "), f.Cell.Bridge)}

@@ -43,7 +43,7 @@ func lookForwarding(_ context.Context, _ Sources, f *Facts) error {
 func judgeForwarding(f Facts) []api.Finding {
 	switch forwarding := f.Forwarding; {
 	case !f.Cell.HostOn:
-		return []api.Finding{fine(IPForward, "not needed: the host's side is off")}
+		return f.Cell.hostless(IPForward)
 	case !forwarding.On:
 		return []api.Finding{failure(IPForward, "weft-agent sets it again at each reconcile_interval; grep -r ip_forward /etc/sysctl.d finds who takes it back",
 			"net.ipv4.ip_forward is 0: containers reach nothing outside, and no mapped port is reached")}

@@ -50,6 +50,17 @@ func hostOff(f *Facts) {
 	f.Tracking, f.Forwarding, f.Returns = Tracking{}, Forwarding{}, f.Returns[1:]
 }
 
+// hostFails makes it one whose host's side should be on.
+func hostFails(f *Facts) {
+	hostOff(f)
+	f.Cell.HostOff, f.Cell.HostDue = "", true
+}
+
+// faulty has its agent say that something is broken.
+func faulty(what string) func(*Facts) {
+	return func(f *Facts) { f.Cell.Faults = []Fault{{"other", "?"}, {what, "it is broken"}} }
+}
+
 // plainVXLAN is somebody else's interface.
 var plainVXLAN = mirror.VXLAN{Bridge: "br-other", Name: "vx9", UDPPort: 4789, OFPort: 1}
 
@@ -63,16 +74,27 @@ var sentences = []struct {
 	text   string
 	remedy string // a part of it; "" for none at all
 }{
+	{"all is well", func(*Facts) {}, Programs, api.LevelOK, "in its PATH", ""},
+	{"no ovs-ofctl", func(f *Facts) { f.Missing = f.Cell.programs()[:1] }, Programs, api.LevelError, "no ovs-ofctl in weft-agent's PATH", "apt-get install openvswitch-common"},
+	{"no nft", func(f *Facts) { f.Missing = f.Cell.programs() }, Programs, api.LevelError, "no nft in weft-agent's PATH", "apt-get install nftables"},
+
+	{"all is well", func(*Facts) {}, Agent, api.LevelOK, "all that it has to do", ""},
+	{"no switch", faulty("switch"), Agent, api.LevelError, "switch: it is broken", "systemctl restart openvswitch-switch"},
+	{"no answers", faulty("answers"), Agent, api.LevelWarning, "answers: it is broken", "modprobe nft_reject_bridge"},
+	{"something new", faulty("something"), Agent, api.LevelError, "something: it is broken", "journalctl"},
+
 	{"all is well", func(*Facts) {}, Datapath, api.LevelOK, "bridge br-weft is on the kernel's datapath", ""},
 	{"a cell alone", func(f *Facts) { alone(f); hostOff(f) }, Datapath, api.LevelOK, "on the userspace datapath, as the agent's file says", ""},
+	{"a cell alone whose host fails", func(f *Facts) { alone(f); hostFails(f) }, Datapath, api.LevelWarning, "no mapped port leads to them", "leave datapath out"},
 	{"a cell alone with a host", alone, Datapath, api.LevelWarning, "but neither the host nor anything outside, and no mapped port leads to them", "leave datapath out"},
 	{"no database", func(f *Facts) { f.Switch = Switch{Kernel: true} }, Datapath, api.LevelError, "ovsdb-server does not answer", "systemctl status openvswitch-switch"},
 	{"no module", func(f *Facts) { f.Switch.Kernel = false }, Datapath, api.LevelError, "no Open vSwitch datapath", "modprobe openvswitch"},
 	{"no bridge", func(f *Facts) { f.Switch.Bridge = false }, Datapath, api.LevelError, "there is no bridge br-weft", "weft-agent status"},
 	{"a bridge of somebody else", func(f *Facts) { f.Switch.Owner = "" }, Datapath, api.LevelError, `bridge br-weft belongs to "", not to this cell, "cell-1"`, "ovs-vsctl set bridge br-weft external_ids:weft-owner=cell-1"},
 	{"a bridge that is not made", func(f *Facts) { f.Switch.DatapathID = "" }, Datapath, api.LevelError, "ovs-vswitchd has not made bridge br-weft", "ovs-vswitchd.log"},
-	{"a tunnel without group ids", func(f *Facts) { f.Switch.DatapathType = ovsdb.DatapathUserspace }, Datapath, api.LevelError, "VXLAN carries no group id", "ovs-vsctl del-br br-weft"},
-	{"not alone after all", func(f *Facts) { alone(f); f.Switch.DatapathType = "system" }, Datapath, api.LevelError, "the agent's file says datapath: netdev", "ovs-vsctl del-br br-weft"},
+	{"a tunnel without group ids", func(f *Facts) { f.Switch.DatapathType = ovsdb.DatapathUserspace }, Datapath, api.LevelError, "VXLAN carries no group id", "stop the containers"},
+	{"not alone after all", func(f *Facts) { alone(f); f.Switch.DatapathType = "system" }, Datapath, api.LevelError, "the agent's file says datapath: netdev", "stop the containers"},
+	{"half-made, and not alone after all", func(f *Facts) { alone(f); f.Switch.DatapathType, f.Switch.DatapathID = "", "" }, Datapath, api.LevelError, "the agent's file says datapath: netdev", "stop the containers"},
 
 	{"all is well", func(*Facts) {}, FlowRestoreWait, api.LevelOK, "is not set", ""},
 	{"no database", func(f *Facts) { f.Switch = Switch{} }, FlowRestoreWait, api.LevelWarning, "ovsdb-server does not answer", "systemctl status"},
@@ -96,6 +118,8 @@ var sentences = []struct {
 		f.TunnelPort = TunnelPort{Ports: []mirror.VXLAN{plainVXLAN}, Links: []Link{{Name: "flannel.1", Holds: true}}}
 	}, TunnelUDPPort, api.LevelError,
 		"vx9 of bridge br-other (a VXLAN without group policy) and to the kernel's VXLAN interface flannel.1", "ip link del flannel.1; or set another vxlan_port"},
+	{"no bridge", func(f *Facts) { f.TunnelPort = TunnelPort{}; f.Switch.DatapathID = "" }, TunnelUDPPort, api.LevelWarning, "not known: bridge br-weft", "see to the finding on datapath"},
+	{"somebody else's bridge", func(f *Facts) { f.TunnelPort = TunnelPort{}; f.Switch.Owner = "cell-9" }, TunnelUDPPort, api.LevelWarning, "not known: bridge br-weft", "see to the finding on datapath"},
 	{"nobody, and yet", func(f *Facts) { f.TunnelPort = TunnelPort{Error: "no space"} }, TunnelUDPPort, api.LevelError, "ovs-vswitchd says no space", "weft-agent status"},
 	{"nobody yet", func(f *Facts) { f.TunnelPort = TunnelPort{Links: []Link{{Name: "flannel.1"}}} }, TunnelUDPPort, api.LevelError, "UDP 4789 is nobody's", "weft-agent status"},
 	{"another bridge lost", func(f *Facts) { f.TunnelPort.Ports = []mirror.VXLAN{plainVXLAN} }, TunnelUDPPort, api.LevelWarning,
@@ -147,6 +171,7 @@ var sentences = []struct {
 
 	{"all is well", func(*Facts) {}, IPForward, api.LevelOK, "net.ipv4.ip_forward is 1", ""},
 	{"the host's side is off", hostOff, IPForward, api.LevelOK, "not needed", ""},
+	{"the host's side fails", hostFails, IPForward, api.LevelWarning, "not known: weft-agent has not made the host's side", "first"},
 	{"taken back", func(f *Facts) { f.Forwarding.On = false }, IPForward, api.LevelError, "net.ipv4.ip_forward is 0", "grep -r ip_forward /etc/sysctl.d"},
 	{"taken back for some", func(f *Facts) { f.Forwarding.Off = []string{"br-weft", "eth0"} }, IPForward, api.LevelError, "forwarding is 0 on br-weft and eth0",
 		"sysctl -w net.ipv4.conf.br-weft.forwarding=1 net.ipv4.conf.eth0.forwarding=1"},
@@ -157,10 +182,12 @@ var sentences = []struct {
 	{"no tunnel", func(f *Facts) { hostOff(f); f.TunnelPort.Made = false }, Notrack, api.LevelOK, "no tunnel to track", ""},
 	{"changed rules", func(f *Facts) { f.Tracking.InStep = false }, Notrack, api.LevelError, "not as weft-agent loaded them", "nft monitor"},
 	{"the host's side is off", hostOff, Notrack, api.LevelWarning, "br-weft has no network device", "in the network namespace of ovs-vswitchd"},
+	{"the host's side fails", hostFails, Notrack, api.LevelWarning, "not known: weft-agent has not made the host's side", "first"},
 	{"entries of before", func(f *Facts) { f.Tracking.Entries = 3 }, Notrack, api.LevelWarning, "3 entries of UDP 4789", "conntrack -D -p udp --orig-port-dst 4789"},
 
 	{"all is well", func(*Facts) {}, ForwardPolicy, api.LevelOK, "no other firewall", ""},
 	{"the host's side is off", hostOff, ForwardPolicy, api.LevelOK, "not needed", ""},
+	{"the host's side fails", hostFails, ForwardPolicy, api.LevelWarning, "not known: weft-agent has not made the host's side", "first"},
 	{"docker", func(f *Facts) { f.Closed = []string{"chain FORWARD of table ip filter"} }, ForwardPolicy, api.LevelWarning, "chain FORWARD of table ip filter drops what is forwarded", "iptables -I DOCKER-USER -i br-weft -j ACCEPT"},
 }
 

@@ -42,6 +42,8 @@ func judgeTracking(f Facts) []api.Finding {
 	case f.Cell.HostOn && !t.InStep:
 		return []api.Finding{failure(Notrack, "weft-agent loads them again at each reconcile_interval; nft monitor shows who changes them",
 			"the nftables tables inet weft and bridge weft are not as weft-agent loaded them")}
+	case tunnel && f.Cell.HostDue:
+		return f.Cell.hostless(Notrack)
 	case tunnel && !f.Cell.HostOn:
 		return []api.Finding{warning(Notrack, "run weft-agent in the network namespace of ovs-vswitchd; weft-agent status tells more",
 			"the host's side is off (%s): its tracker sees the tunnel's packets, and containers reach nothing outside", f.Cell.HostOff)}

@@ -152,6 +152,9 @@ func judgeTunnelPort(f Facts) []api.Finding {
 	if by, remedy := t.Taken(); by != "" {
 		return []api.Finding{failure(TunnelUDPPort, remedy, "UDP %d belongs to %s: the cell has no tunnel", port, by)}
 	}
+	if s := f.Switch; !s.Bridge || s.Owner != f.Cell.Name || s.DatapathID == "" || s.DatapathType == ovsdb.DatapathUserspace {
+		return []api.Finding{warning(TunnelUDPPort, "see to the finding on datapath first", "not known: bridge %s, on which the tunnel is to be, is not as the cell needs it", f.Cell.Bridge)}
+	}
 	if !t.Made {
 		reason := ""
 		if t.Error != "" {

@@ -24,7 +24,7 @@ type patience struct {
 	silence time.Duration // without any message the switch is lost
 }
 
-var usual = patience{ask: 5 * time.Second, silence: 15 * time.Second}
+var usual = patience{ask: time.Second, silence: 15 * time.Second}
 
 // Conn is an OpenFlow connection to a bridge. Its end is noticed at once: that of
 // ovs-vswitchd closes it within a millisecond, long before the database shows
@@ -34,6 +34,7 @@ type Conn struct {
 	net      net.Conn
 	patience patience
 	echoes   chan message // the switch's echo requests, to be answered
+	asked    atomic.Int64 // when the first of our own was sent that nothing has come after, Unix ns; 0: none
 	running  sync.WaitGroup
 
 	writing sync.Mutex // held for whole messages
@@ -126,6 +127,16 @@ func (c *Conn) Err() error {
 	}
 }
 
+// Unanswered returns for how long the switch has been silent since it was asked
+// for a sign of life, 0 if it has given one. It is asked once a second.
+func (c *Conn) Unanswered() time.Duration {
+	asked := c.asked.Load()
+	if asked == 0 {
+		return 0
+	}
+	return time.Since(time.Unix(0, asked))
+}
+
 // Close ends the connection and waits for its goroutines. A bundle under way is
 // not applied, unless its commit has been sent.
 func (c *Conn) Close() {
@@ -163,6 +174,7 @@ func (c *Conn) read(in *bufio.Reader) error {
 		if err != nil {
 			return err
 		}
+		c.asked.Store(0)
 		if m.version != version {
 			return fmt.Errorf("the switch sent a message of OpenFlow version %d, not %d", m.version, version)
 		}
@@ -192,6 +204,7 @@ func (c *Conn) keep() {
 		case <-c.ended:
 			return
 		case <-tick.C:
+			c.asked.CompareAndSwap(0, time.Now().UnixNano())
 			echo = appendMessage(nil, kindEchoRequest, xidEcho)
 		case m := <-c.echoes:
 			echo = appendMessage(nil, kindEchoReply, m.xid, m.body...)

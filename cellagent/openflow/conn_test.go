@@ -75,8 +75,10 @@ func TestSilenceIsNoticed(t *testing.T) {
 		t.Fatalf("a living switch was given up: %v", c.Err())
 	case <-time.After(quick.silence + quick.silence/2):
 	}
+	r.eventually("it has answered", func() bool { return c.Unanswered() == 0 })
 	r.PauseVswitchd()
 	defer r.ResumeVswitchd()
+	r.eventually("it is known to be silent while the connection stands", func() bool { return c.Unanswered() > quick.silence/2 && c.Err() == nil })
 	isLost(t, c, "timeout")
 }
 

@@ -52,9 +52,9 @@ func (c *Client) MarkDelayed(ctx context.Context, name, reason string) error {
 var yes = strconv.FormatBool(true)
 
 // marks are the agent's keys: of each other, some exclude some.
-var marks = []string{ovsdb.KeyReady, ovsdb.KeyError, ovsdb.KeyPasses}
+var marks = []string{ovsdb.KeyReady, ovsdb.KeyStarted, ovsdb.KeyError, ovsdb.KeyPasses}
 
-// mark makes these the port's marks.
+// mark makes these the port's marks, and keeps that it was ready before.
 func (c *Client) mark(ctx context.Context, name string, want map[string]string) error {
 	i, err := c.containerRow(name)
 	if err != nil {
@@ -62,6 +62,9 @@ func (c *Client) mark(ctx context.Context, name string, want map[string]string) 
 	}
 	have := maps.Clone(i.ExternalIDs)
 	maps.DeleteFunc(have, func(key, _ string) bool { return !slices.Contains(marks, key) })
+	if want[ovsdb.KeyReady] == yes || have[ovsdb.KeyReady] == yes || have[ovsdb.KeyStarted] == yes {
+		want[ovsdb.KeyStarted] = yes
+	}
 	if maps.Equal(have, want) {
 		return nil
 	}

@@ -26,7 +26,7 @@ func watched() []client.MonitorOption {
 			&bridge.DatapathType, &bridge.DatapathID, &bridge.FlowTables, &bridge.OtherConfig, &bridge.ExternalIDs),
 		client.WithTable(table, &table.Name),
 		client.WithTable(port, &port.Name, &port.Interfaces, &port.QoS, &port.OtherConfig, &port.ExternalIDs),
-		client.WithTable(iface, &iface.Name, &iface.Type, &iface.Options, &iface.OFPort, &iface.OFPortRequest,
+		client.WithTable(iface, &iface.Name, &iface.Type, &iface.Options, &iface.OFPort, &iface.OFPortRequest, &iface.IfIndex, &iface.AdminState,
 			&iface.PolicingRate, &iface.PolicingBurst, &iface.Error, &iface.ExternalIDs),
 		client.WithTable(qos, &qos.Type, &qos.Queues, &qos.OtherConfig, &qos.ExternalIDs),
 		client.WithTable(queue, &queue.OtherConfig, &queue.ExternalIDs),

@@ -71,22 +71,29 @@ func TestMarks(t *testing.T) {
 		mark func(context.Context, string) error
 		want ovsdb.Port
 	}{
-		{c.MarkReady, ovsdb.Port{Ready: true}},
-		{failed("no group ids left"), ovsdb.Port{Error: "no group ids left"}},
-		{failed("another reason"), ovsdb.Port{Error: "another reason"}},
-		{delayed("another reason"), ovsdb.Port{Error: "another reason", Passes: true}},
-		{failed("another reason"), ovsdb.Port{Error: "another reason"}},
-		{delayed("a third"), ovsdb.Port{Error: "a third", Passes: true}},
-		{c.MarkReady, ovsdb.Port{Ready: true}},
+		{failed("not yet"), ovsdb.Port{Error: "not yet"}},
+		{c.MarkReady, ovsdb.Port{Ready: true, Started: true}},
+		{failed("no group ids left"), ovsdb.Port{Started: true, Error: "no group ids left"}},
+		{failed("another reason"), ovsdb.Port{Started: true, Error: "another reason"}},
+		{delayed("another reason"), ovsdb.Port{Started: true, Error: "another reason", Passes: true}},
+		{failed("another reason"), ovsdb.Port{Started: true, Error: "another reason"}},
+		{delayed("a third"), ovsdb.Port{Started: true, Error: "a third", Passes: true}},
+		{c.MarkReady, ovsdb.Port{Ready: true, Started: true}},
 	} {
 		if err := step.mark(within(t, time.Second), "c2"); err != nil {
 			t.Fatal(err)
 		}
 		eventually(t, "the mark shows", func() bool {
 			p := ports(t, c)[0]
-			return p.Ready == step.want.Ready && p.Error == step.want.Error && p.Passes == step.want.Passes
+			return p.Ready == step.want.Ready && p.Error == step.want.Error && p.Passes == step.want.Passes && p.Started == step.want.Started
 		})
 	}
+	o.vsctl("remove", "interface", "c2", "external_ids", "weft-started") // as an agent of before it left the port
+	eventually(t, "who is ready was started", func() bool { return ports(t, c)[0].Started })
+	if err := c.MarkFailed(within(t, time.Second), "c2", "hurt"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "and stays it", func() bool { p := ports(t, c)[0]; return p.Started && !p.Ready })
 	if err := o.plugin().DeletePort(within(t, time.Second), "br-weft", "c2"); err != nil {
 		t.Fatal(err)
 	}

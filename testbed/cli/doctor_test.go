@@ -76,6 +76,7 @@ func doctor(t *testing.T, args ...string) (string, int) {
 func TestDoctor(t *testing.T) {
 	sw, socket := startCell(t)
 	healthy := regexp.MustCompile(`(?m)^CHECK +LEVEL +FINDING
+programs +ok +all that weft-agent runs are in its PATH
 datapath +ok +bridge br-weft is on the userspace datapath, as the agent's file says
 flow-restore-wait +ok +other_config:flow-restore-wait is not set
 tunnel-port +ok +there is no tunnel: the cell is alone
@@ -85,6 +86,7 @@ rp_filter +ok +no interface is concerned
 ip_forward +ok +not needed: the host's side is off
 notrack +ok +there is no tunnel to track
 forward-policy +ok +not needed: the host's side is off
+agent +ok +weft-agent does all that it has to do
 $`)
 	var out string
 	var status int

@@ -172,7 +172,7 @@ func TestCommandLineTeaches(t *testing.T) {
 func TestStatusForPeople(t *testing.T) {
 	var out bytes.Buffer
 	err := printStatus(&out, cellagent.Status{
-		Cell: "cell-1", Connected: true, Subnet: "10.255.1.0/24", MTU: 1450, Revision: 7, Applied: 6, Want: 40, Have: 39,
+		Cell: "cell-1", Connected: true, Switch: true, Subnet: "10.255.1.0/24", MTU: 1450, Revision: 7, Applied: 6, Want: 40, Have: 39,
 		Missing:  []string{"table=policy, priority=0 actions=drop"},
 		Counters: cellagent.Counters{Bundles: 5, OfctlBundles: 2},
 		Faults:   []cellagent.Fault{{What: "apply", Text: "switch refused", Since: time.Now()}},
@@ -195,7 +195,16 @@ func TestStatusForPeople(t *testing.T) {
 		}
 	}
 	for _, want := range []string{"NOT IN STEP", "7 wanted, 6 applied", "FAULT apply", "HOST ip_forward, error: it is 0\n  set it to 1\n", "missing: table=policy, priority=0 actions=drop",
-		"failed: address in use", "ready", "waiting", "NOT CONNECTED", "5 bundles (2 by ovs-ofctl)"} {
+		"failed: address in use", "ready", "waiting", "connected", "5 bundles (2 by ovs-ofctl)", "10.255.1.0/24, container MTU 1450"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %q in\n%s", want, out.String())
+		}
+	}
+	out.Reset()
+	if err := printStatus(&out, cellagent.Status{Controller: "https://c:4443", Away: "connection refused", Subnet: "10.255.1.0/24", Denied: "drained"}); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"https://c:4443: NOT CONNECTED: connection refused\n", "10.255.1.0/24 (NOT GIVEN ANY MORE), container MTU not known\n", "0 wanted, installed is not known\n"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in\n%s", want, out.String())
 		}

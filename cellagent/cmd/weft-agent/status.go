@@ -64,14 +64,14 @@ func printStatus(w io.Writer, s cellagent.Status) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	row := func(key, format string, args ...any) { fmt.Fprintf(t, key+"\t"+format+"\n", args...) }
 	row("cell", "%s, up %v", s.Cell, time.Since(s.Started).Round(time.Second))
-	row("controller", "%s: %s", s.Controller, link[s.Connected])
+	row("controller", "%s: %s%s", s.Controller, link[s.Connected], because(s.Away))
 	row("bridge", "%s (%s): %s", s.Bridge, s.Datapath, link[s.Switch])
-	row("lease", "%s, container MTU %d", cmp.Or(s.Subnet, "none"), s.MTU)
+	row("lease", "%s, container MTU %s", leaseLine(s), mtuLine(s.MTU))
 	if s.Refuses != "" {
 		row("containers", "NONE ARE TAKEN: %s", s.Refuses)
 	}
 	row("revision", "%d wanted, %d applied", s.Revision, s.Applied)
-	row("flows", "%d wanted, %d installed: %s", s.Want, s.Have, step[s.InStep])
+	row("flows", "%s", flowsLine(s))
 	row("host", "%s", hostLine(s.Host))
 	row("since start", "%d flow mods in %d bundles%s, %d comparisons, %d drifted, %d switch connections",
 		s.Counters.FlowMods, s.Counters.Bundles, slowLine(s.Counters.OfctlBundles), s.Counters.Reconciles, s.Counters.Drift, s.Counters.SwitchConnections)
@@ -101,6 +101,36 @@ func printStatus(w io.Writer, s cellagent.Status) error {
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%s\n", e.Container, e.App, e.IP, e.Port, e.OFPort, state)
 	}
 	return t.Flush()
+}
+
+// because adds a reason, if there is one.
+func because(reason string) string {
+	if reason == "" {
+		return ""
+	}
+	return ": " + reason
+}
+
+// leaseLine is the cell's subnet, as far as it still is.
+func leaseLine(s cellagent.Status) string {
+	if s.Subnet != "" && s.Denied != "" {
+		return s.Subnet + " (NOT GIVEN ANY MORE)"
+	}
+	return cmp.Or(s.Subnet, "none")
+}
+
+func mtuLine(bytes int) string {
+	if bytes == 0 {
+		return "not known"
+	}
+	return fmt.Sprint(bytes)
+}
+
+func flowsLine(s cellagent.Status) string {
+	if !s.Switch {
+		return fmt.Sprintf("%d wanted, installed is not known", s.Want)
+	}
+	return fmt.Sprintf("%d wanted, %d installed: %s", s.Want, s.Have, step[s.InStep])
 }
 
 // slowLine says that bundles took the slow way, if any did.

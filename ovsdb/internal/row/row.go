@@ -49,6 +49,8 @@ type (
 		Options       map[string]string `ovsdb:"options"`
 		OFPort        *int              `ovsdb:"ofport"`
 		OFPortRequest *int              `ovsdb:"ofport_request"`
+		IfIndex       *int              `ovsdb:"ifindex"`     // of its network device, 0 if it has none
+		AdminState    *string           `ovsdb:"admin_state"` // of the device: "up" or "down"
 		PolicingRate  int               `ovsdb:"ingress_policing_rate"`
 		PolicingBurst int               `ovsdb:"ingress_policing_burst"`
 		Error         *string           `ovsdb:"error"`
