@@ -50,7 +50,7 @@ chaos: build ## containers come and go for CHAOSTIME (10m) while agent, ovsdb-se
 	go test -count=1 -v -timeout 0 ./testbed/crash -run '^TestStorm$$' -storm $(CHAOSTIME)
 
 check: deps ## static checks: gofmt, vet, staticcheck, go.mod, generated files, direction of imports
-	@unformatted=$$(gofmt -l api cellagent cni controller flows ovsdb settings testbed); \
+	@unformatted=$$(gofmt -l api buildinfo cellagent cni controller debug flows ovsdb settings testbed); \
 		if [ -n "$$unformatted" ]; then echo "gofmt would change:" $$unformatted; exit 1; fi
 	go vet ./...
 	go tool staticcheck ./...

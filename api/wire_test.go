@@ -147,7 +147,9 @@ func TestFragmentsSurviveTheWire(t *testing.T) {
 		"hash":     func(w *Fragment) { w.Hash = "x" },
 		`"cell/b"`: func(w *Fragment) { w.Key = "cell/b" },
 		"not":      func(w *Fragment) { w.Flows = nil },
-		"hash is ": func(w *Fragment) { w.Flows = append(w.Flows, flows.Flow{Table: flows.TablePolicy, Actions: "output:1"}) },
+		"hash is ": func(w *Fragment) {
+			w.Flows = append(w.Flows, flows.Flow{Table: flows.TablePolicy, Actions: "output:1"})
+		},
 	} {
 		changed := wire
 		change(&changed)

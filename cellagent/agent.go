@@ -223,7 +223,7 @@ func (a *Agent) advance(ctx context.Context) {
 
 // follow does what takes the containers that run to be known.
 func (a *Agent) follow(ctx context.Context) {
-	if a.narrow && a.linked { // on a cell with hundreds of containers most of the time goes where policies change nothing
+	if a.narrow && a.linked && a.faults["switch"] == nil { // on a cell with hundreds of containers most of the time goes where policies change nothing
 		a.publish()
 		a.install(ctx)
 		return
