@@ -93,12 +93,12 @@ func (r Result) planning() string {
 	}
 	snapshot, steady := 0.0, 0.0
 	for _, p := range r.Phases {
-		if p.Name == coldStart {
+		if p.Name == firstConnect {
 			snapshot, steady = p.BytesPerCell, p.Memory.RSS
 		}
 	}
 	cells := float64(r.Cells)
-	return fmt.Sprintf("So %d cells need a controller with %.0f MiB (%.2f for each cell with its %d containers), %.0f MiB at the highest. It sends a cell %.0f kB when that connects, which takes %.1f ms of CPU time; "+
+	return fmt.Sprintf("So %d cells need a controller with %.0f MiB (%.2f for each cell with its %d containers), %.0f MiB at the highest. It sends a cell %.0f kB when that connects for the first time, which takes %.1f ms of CPU time, and %.1f ms when it comes back with the table that it has; "+
 		"a policy changed takes %.1f ms of it, a container replaced %.2f ms.\n",
-		r.Cells, steady, steady/cells, r.Containers/r.Cells, r.peak(), snapshot/1e3, per(coldStart, r.Cells), per(policyChanges, r.Change.N), per(churn, r.Churn.N))
+		r.Cells, steady, steady/cells, r.Containers/r.Cells, r.peak(), snapshot/1e3, per(firstConnect, r.Cells), per(coldStart, r.Cells), per(policyChanges, r.Change.N), per(churn, r.Churn.N))
 }
