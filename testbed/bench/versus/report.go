@@ -118,7 +118,7 @@ type drawing struct {
 func drawings(scenes []Scene) []drawing {
 	labels := make([]string, len(scenes))
 	for i, s := range scenes {
-		labels[i] = fmt.Sprintf("%s (%s policies)", s.Name, grouped(int64(s.Policies)))
+		labels[i] = fmt.Sprintf("%s (%s)", s.Name, grouped(int64(s.Policies)))
 	}
 	draw := func(file, title, unit string, of func(gauge.Figures) float64) drawing {
 		weft, theirs, quote := make([]float64, len(scenes)), make([]float64, len(scenes)), make([]float64, len(scenes))
@@ -132,7 +132,7 @@ func drawings(scenes []Scene) []drawing {
 				name = s.OVN.System
 			}
 		}
-		return drawing{file, chart.Chart{Title: title, Unit: unit, X: labels, Log: true, Lines: []chart.Line{
+		return drawing{file, chart.Chart{Title: title + ", by scene (policies)", Unit: unit, X: labels, Log: true, Lines: []chart.Line{
 			{Name: "Weft", Values: weft}, {Name: name, Values: theirs}, {Name: newest + ", quoted", Values: quote, Dashed: true},
 		}}}
 	}

@@ -58,7 +58,7 @@ func TestReport(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, part := range []string{
-		"before " + reportBegin, reportEnd + " after", "![Flows on the cell](charts/flows.svg)",
+		"before " + reportBegin, reportEnd + " after", "![Flows on the cell, by scene (policies)](charts/flows.svg)",
 		"**L: 1,000 apps, 10,000 containers on 100 cells, 100 of them on the measured one, 10,000 policies**",
 		"| | target | Weft, 2026-11-28 | OVN 23.03.1, 2026-11-28 | ÷ Weft | OVN 26.03.2, quoted |",
 		"| policy added, median (ms) | at most 3 | 2.00 | 1,000 | 500 | 126 |",
