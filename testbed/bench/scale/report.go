@@ -40,7 +40,7 @@ func WriteReport(path string, r Result, now time.Time) error {
 		return err
 	}
 	shown := fmt.Sprintf("![%s](%s/%s)\n\n", drawn.Title, chartsFolder, chartFile)
-	return bench.RewritePart(path, reportBegin, reportEnd, shown+r.markdown(now))
+	return bench.RewritePart(path, reportBegin, reportEnd, shown+r.Tables(now))
 }
 
 // chart shows how long changes take until they are acknowledged.
@@ -57,8 +57,8 @@ func (r Result) chart() chart.Chart {
 	}
 }
 
-// markdown is the result as a person reads it.
-func (r Result) markdown(now time.Time) string {
+// Tables is the result in Markdown, measured at now.
+func (r Result) Tables(now time.Time) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Measured %s on %s, controller and simulated agents together: %d cells, %d containers, %d apps, %d policies.\n\n",
 		now.UTC().Format("2006-01-02"), bench.Machine(), r.Cells, r.Containers, r.Apps, r.Policies)

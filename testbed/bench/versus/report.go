@@ -39,11 +39,11 @@ func WriteReport(path string, scenes []Scene) error {
 		}
 		shown += fmt.Sprintf("![%s](%s/%s)\n", d.Title, chartsFolder, d.file)
 	}
-	return bench.RewritePart(path, reportBegin, reportEnd, shown+"\n"+markdown(scenes))
+	return bench.RewritePart(path, reportBegin, reportEnd, shown+"\n"+Tables(scenes))
 }
 
-// markdown are the tables, one for each scene.
-func markdown(scenes []Scene) string {
+// Tables are the scenes in Markdown, one table for each.
+func Tables(scenes []Scene) string {
 	var b strings.Builder
 	for _, s := range scenes {
 		fmt.Fprintf(&b, "**%s: %s apps, %s containers on %d cells, %d of them on the measured one, %s policies**, on %s.\n\n",

@@ -97,7 +97,7 @@ func TestKeep(t *testing.T) {
 	if all[1].Weft.Flows != 1800 || all[1].OVN == nil || all[1].OVN.Flows != 52455 {
 		t.Errorf("%+v, %+v", all[1].Weft, all[1].OVN)
 	}
-	if text := markdown(all); !strings.Contains(text, "| flows on the cell | at most 2,000 | 1,800 | 52,455 |  | 82,533 |") {
+	if text := Tables(all); !strings.Contains(text, "| flows on the cell | at most 2,000 | 1,800 | 52,455 |  | 82,533 |") {
 		t.Errorf("figures of two runs:\n%s", text)
 	}
 	if err := os.WriteFile(path, []byte("{"), 0o644); err != nil {

@@ -54,7 +54,7 @@ needs a quarter of an hour for it, if --scene names it.`,
 					return err
 				}
 			}
-			fmt.Println("figures: " + versus.Line(measured))
+			fmt.Printf("\n%sfigures: %s\n", versus.Tables(measured), versus.Line(measured))
 			return nil
 		}),
 	}

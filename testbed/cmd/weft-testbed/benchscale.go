@@ -48,7 +48,7 @@ func benchScaleCommand() *cobra.Command {
 		if err := writeScale(r, report, results); err != nil {
 			return err
 		}
-		fmt.Println("figures: " + r.Line())
+		fmt.Printf("\n%sfigures: %s\n", r.Tables(start), r.Line())
 		return nil
 	}
 	c.Flags().IntVar(&cells, "cells", cells, "how many cells the fleet has, from 10")
