@@ -12,8 +12,8 @@ import (
 )
 
 // probeTimeout bounds one probe. The first packet of a flow takes a few
-// milliseconds in the emulated lab; TCP sends a second SYN only after 1 s.
-const probeTimeout = 700 * time.Millisecond
+// milliseconds in the emulated lab, and now and then a second.
+const probeTimeout = 2 * time.Second
 
 // Outcome is how an attempt to use a service ended, as an application sees it.
 type Outcome int

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"sync"
-	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -87,7 +86,7 @@ func (c *Capture) Answers() []Packet {
 // Await returns the first packet between two containers, in one direction.
 func (c *Capture) Await(from, to *Container) Packet {
 	c.bed.Helper()
-	err := c.bed.Eventually(5*time.Second, func() error {
+	err := c.bed.Eventually(func() error {
 		if len(c.Packets(from, to)) == 0 {
 			return fmt.Errorf("no packet from %s to %s on the underlay", from.ID, to.ID)
 		}

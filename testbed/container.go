@@ -135,6 +135,7 @@ func (c *cell) network(n Network) (*libcni.NetworkConfigList, error) {
 	plugin := map[string]any{
 		"type": "weft-cni", "ovsdb": "unix:" + c.ovs.path("db.sock"), "bridge": bridgeName,
 		"subnetFile": c.path("subnet.json"), "dataDir": c.path("addresses"),
+		"readyTimeout": "40s", // twenty starts of a program take the lab's emulated CPUs seconds by themselves
 	}
 	if n.App != "" {
 		plugin["metadata"] = map[string]string{"app_id": n.App}

@@ -137,12 +137,13 @@ func (b *Bed) addPolicies(policies []Policy, wait api.Wait) {
 }
 
 // Deny removes a policy that Allow added, and returns when every cell
-// concerned has confirmed it.
+// concerned has confirmed it and the flow caches have followed.
 func (b *Bed) Deny(from, to *Container, what string) {
 	b.Helper()
 	body, err := policyBody(from.App, to.App, what)
 	b.must(err)
 	b.applied(b.client.RemovePolicies(background(), []api.PolicyBody{body}, waitApplied))
+	b.settle()
 }
 
 // LogAccepted switches on the log of accepted connections of the container's
@@ -160,7 +161,7 @@ func (b *Bed) LogAccepted(of *Container) (off func()) {
 }
 
 // DeleteApp removes every policy of the container's app, as the platform does
-// when the app is deleted, and returns when every cell concerned has confirmed.
+// when the app is deleted, and returns as Deny does.
 func (b *Bed) DeleteApp(of *Container) {
 	b.Helper()
 	all, err := b.client.Policies(background(), api.Filter{})
@@ -172,9 +173,10 @@ func (b *Bed) DeleteApp(of *Container) {
 		}
 	}
 	b.applied(b.client.RemovePolicies(background(), its, waitApplied))
+	b.settle()
 }
 
-var waitApplied = api.Wait{For: api.WaitApplied, Timeout: 20 * time.Second}
+var waitApplied = api.Wait{For: api.WaitApplied, Timeout: patience}
 
 func (b *Bed) applied(change api.Change, err error) {
 	b.Helper()

@@ -63,7 +63,7 @@ func (c *Cell) FlowLog(which Event) []Event {
 // started has no identity for a moment, and the log is limited in rate.
 func (c *Cell) Provoke(which Event, something func()) Event {
 	c.bed.Helper()
-	err := c.bed.Eventually(10*time.Second, func() error {
+	err := c.bed.Eventually(func() error {
 		something()
 		time.Sleep(100 * time.Millisecond)
 		if len(c.FlowLog(which)) == 0 {
@@ -81,7 +81,7 @@ func (c *Cell) Provoke(which Event, something func()) Event {
 // of which.
 func (c *Cell) AwaitLog(which Event) Event {
 	c.bed.Helper()
-	err := c.bed.Eventually(5*time.Second, func() error {
+	err := c.bed.Eventually(func() error {
 		if len(c.FlowLog(which)) == 0 {
 			return fmt.Errorf("no line of %s's flow log says %v", c.name, which.said())
 		}

@@ -69,7 +69,7 @@ func (c *Container) glareUDP(local, remote netip.AddrPort, start time.Time, arri
 		}
 		time.Sleep(trafficPace)
 	}
-	time.Sleep(probeTimeout / 2)
+	time.Sleep(400 * time.Millisecond) // for what is under way
 	conn.Close()
 	<-done
 }

@@ -49,7 +49,7 @@ func (c *Container) open(to *Container, what string, deaf Party, dialer *net.Dia
 	c.bed.Helper()
 	h := &HalfOpen{from: c, to: to, what: what, deaf: deaf, ended: make(chan error, 1)}
 	h.arrivals = [2]*Sniffer{c.Sniff(), to.Sniff()}
-	dialer.Timeout = 20 * time.Second
+	dialer.Timeout = 2 * patience
 	remote := addressOf(to, what).String()
 	go func() {
 		h.ended <- c.Do(func() error {
@@ -60,7 +60,7 @@ func (c *Container) open(to *Container, what string, deaf Party, dialer *net.Dia
 			return err
 		})
 	}()
-	c.bed.must(c.bed.Eventually(reachLimit, func() error {
+	c.bed.must(c.bed.Eventually(func() error {
 		if h.count() == 0 {
 			return fmt.Errorf("%s to %s on %s: no packet has arrived", c.ID, to.ID, what)
 		}
@@ -73,20 +73,22 @@ func (c *Container) open(to *Container, what string, deaf Party, dialer *net.Dia
 // them.
 func (h *HalfOpen) count() int {
 	if h.deaf == Party(h.from) {
-		return h.arrivals[0].segments(h.to.IP, flagSYN|flagACK)
+		return h.arrivals[0].segments(h.to.IP, h.port(), flagSYN|flagACK)
 	}
-	return h.arrivals[1].segments(h.from.IP, flagSYN)
+	return h.arrivals[1].segments(h.from.IP, h.port(), flagSYN)
 }
 
+func (h *HalfOpen) port() uint16 { return addressOf(h.to, h.what).Port() }
+
 // Refused holds that from now on nothing more of the connection arrives at
-// either side, and that a client that hears it is told within the limit.
-func (h *HalfOpen) Refused(limit time.Duration) {
+// either side, and that a client that hears it is told when its kernel sends
+// again.
+func (h *HalfOpen) Refused() {
 	bed := h.from.bed
 	bed.Helper()
-	resets := func() int { return h.arrivals[0].segments(h.to.IP, flagRST) }
-	before, told := h.count(), resets()
-	err := bed.Eventually(limit, func() error {
-		if resets() == told {
+	before := h.count()
+	err := bed.Eventually(func() error {
+		if h.arrivals[0].segments(h.to.IP, h.port(), flagRST) == 0 {
 			return errors.New("the client has not been refused")
 		}
 		return nil
@@ -105,7 +107,7 @@ func (h *HalfOpen) Refused(limit time.Duration) {
 		if !errors.Is(err, unix.ECONNREFUSED) {
 			bed.Errorf("%s to %s on %s: want connection refused, got %v", h.from.ID, h.to.ID, h.what, err)
 		}
-	case <-time.After(time.Second):
+	case <-time.After(patience):
 		bed.Errorf("%s to %s on %s: the client still waits", h.from.ID, h.to.ID, h.what)
 	}
 }

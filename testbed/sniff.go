@@ -86,12 +86,13 @@ const (
 )
 
 // segments returns how many TCP segments with the flags have arrived from the
-// address.
-func (s *Sniffer) segments(from netip.Addr, flags byte) int {
+// address, of connections to the port.
+func (s *Sniffer) segments(from netip.Addr, port uint16, flags byte) int {
 	n := 0
 	for _, frame := range s.Frames() {
 		p, ok := decodeIPv4(frame)
-		if ok && p.src.Addr() == from && p.protocol == protocolTCP && len(p.payload) >= 14 && p.payload[13]&flags == flags {
+		its := ok && p.src.Addr() == from && (p.src.Port() == port || p.dst.Port() == port)
+		if its && p.protocol == protocolTCP && len(p.payload) >= 14 && p.payload[13]&flags == flags {
 			n++
 		}
 	}

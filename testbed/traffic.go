@@ -72,7 +72,7 @@ func (b *Bed) connect(from, to Party, what string) *Traffic {
 	b.Helper()
 	protocol, ports, err := parseWhat(what)
 	b.must(err)
-	conn, err := from.self().dial(protocol, netip.AddrPort{}, netip.AddrPortFrom(to.self().IP, uint16(ports.Start)), reachLimit)
+	conn, err := from.self().dial(protocol, netip.AddrPort{}, netip.AddrPortFrom(to.self().IP, uint16(ports.Start)), patience)
 	if err != nil {
 		b.Fatalf("%s cannot connect to %s on %s: %v\n%s", from.self().ID, to.self().ID, what, err, b.explain(from, to, what))
 	}
@@ -115,11 +115,11 @@ func (t *Traffic) refused(err error) bool {
 	return protocolOf(t.what) == "udp" && errors.Is(err, unix.ECONNREFUSED)
 }
 
-// Reset holds that the client is told that its connection has ended, within
-// the limit, instead of waiting for a peer that cannot answer any more.
-func (t *Traffic) Reset(limit time.Duration) {
+// Reset holds that the client is told that its connection has ended, instead
+// of waiting for a peer that cannot answer any more.
+func (t *Traffic) Reset() {
 	t.bed.Helper()
-	err := t.bed.Eventually(limit, func() error {
+	err := t.bed.Eventually(func() error {
 		if ended := t.ended.Load(); ended == nil {
 			return errors.New("the client has not been told")
 		} else if !errors.Is(*ended, unix.ECONNRESET) && !errors.Is(*ended, unix.ECONNREFUSED) {
@@ -148,7 +148,7 @@ func (t *Traffic) Client() netip.AddrPort {
 func (t *Traffic) Runs() {
 	t.bed.Helper()
 	before := t.Received()
-	err := t.bed.Eventually(reachLimit, func() error {
+	err := t.bed.Eventually(func() error {
 		if now := t.Received(); now < before+3 {
 			return fmt.Errorf("%d answers, then %d", before, now)
 		}
@@ -185,7 +185,7 @@ func (t *Traffic) Stops(limit time.Duration) time.Duration {
 func (t *Traffic) LostNothing() {
 	t.bed.Helper()
 	sent := t.sent.Load()
-	err := t.bed.Eventually(3*time.Second, func() error {
+	err := t.bed.Eventually(func() error {
 		if got := t.Received(); got < sent {
 			return fmt.Errorf("%d of %d packets unanswered", sent-got, sent)
 		}
@@ -228,7 +228,7 @@ func (s *Station) Throughput(to Party, what string) float64 {
 	s.bed.Helper()
 	const lasts = 3 * time.Second
 	service := to.self().Serve(what)
-	conn, err := s.dial(protocolOf(what), netip.AddrPort{}, addressOf(to, what), reachLimit)
+	conn, err := s.dial(protocolOf(what), netip.AddrPort{}, addressOf(to, what), patience)
 	s.bed.must(err)
 	defer conn.Close()
 	service.swallow.Store(true)

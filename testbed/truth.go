@@ -40,7 +40,7 @@ func (t Truth) String() string {
 
 // TruthTable tries every ordered pair of the containers on each of what, for
 // example "tcp/8080", and holds that exactly the allowed ones connect and that
-// all others are refused, at the latest when the flow cache has followed the
+// all others are refused, at the latest when the flow caches have followed the
 // tables. Every container listens on all of it.
 func (b *Bed) TruthTable(what []string, containers []*Container, allowed func(from, to *Container, what string) bool) Truth {
 	b.Helper()
@@ -58,7 +58,7 @@ func (b *Bed) TruthTable(what []string, containers []*Container, allowed func(fr
 		}
 	}
 	if probeAll(toProbe(trials)); len(wrongOf(trials)) > 0 {
-		time.Sleep(cacheLag) // a policy may have changed just before
+		b.settle() // a policy may have changed just before
 		probeAll(wrongOf(trials))
 	}
 	var wrong []string

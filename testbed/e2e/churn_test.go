@@ -47,7 +47,7 @@ func TestTwentyAtOnce(t *testing.T) {
 	bed.Deny(twenty[0], twenty[0], "udp/8080")
 
 	atOnce(20, func(n int) { twenty[n].Stop() })
-	err := bed.Eventually(10*time.Second, func() error { return cell.Belongings().Same(before) })
+	err := bed.Eventually(func() error { return cell.Belongings().Same(before) })
 	if err != nil {
 		t.Errorf("after all are stopped: %v", err)
 	}
@@ -75,7 +75,7 @@ func TestDetachIsIdempotent(t *testing.T) {
 	for _, c := range bed.Cells() {
 		c.AwaitConnected()
 	}
-	if err := bed.Eventually(10*time.Second, func() error { return cell.Belongings().Same(before) }); err != nil {
+	if err := bed.Eventually(func() error { return cell.Belongings().Same(before) }); err != nil {
 		t.Errorf("after both are detached: %v", err)
 	}
 }
@@ -84,9 +84,7 @@ func runAtOnce(t *testing.T, cell *testbed.Cell, n int) []*testbed.Container {
 	t.Helper()
 	all, errs := make([]*testbed.Container, n), make([]error, n)
 	start := time.Now()
-	// Twenty starts of a program take the lab's emulated CPUs seconds by themselves.
-	slow := testbed.Network{App: "app", Change: map[string]any{"readyTimeout": "40s"}}
-	atOnce(n, func(i int) { all[i], errs[i] = cell.TryConfig(slow) })
+	atOnce(n, func(i int) { all[i], errs[i] = cell.Try("app") })
 	for _, err := range errs {
 		if err != nil {
 			t.Fatalf("ADD, one of %d at once: %v", n, err)

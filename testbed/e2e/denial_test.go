@@ -52,7 +52,7 @@ func TestDenialsAreLoggedInModeration(t *testing.T) {
 	bed.Cell(2).AwaitLog(which)
 	time.Sleep(1200 * time.Millisecond) // until the next line may come
 	cats.SendRaw(cats.Datagram(dogs, 8080))
-	err := bed.Eventually(5*time.Second, func() error {
+	err := bed.Eventually(func() error {
 		var left uint64
 		for _, e := range bed.Cell(2).FlowLog(which) {
 			left += e.Suppressed
@@ -100,7 +100,7 @@ func TestAcceptedLog(t *testing.T) {
 		SourceApp: cats.App, DestinationApp: dogs.App, DestinationContainer: dogs.ID, DestinationPort: 8080}
 	bed.Reaches(cats, dogs, "tcp/8080")
 	off := bed.LogAccepted(dogs)
-	err := bed.Eventually(10*time.Second, func() error {
+	err := bed.Eventually(func() error {
 		bed.Reaches(cats, dogs, "tcp/8080")
 		if len(bed.Cell(2).FlowLog(which)) == 0 {
 			return fmt.Errorf("no line of an accepted connection")
@@ -114,7 +114,7 @@ func TestAcceptedLog(t *testing.T) {
 		t.Errorf("the line does not say which policy accepts: %s", e.Line)
 	}
 	off()
-	err = bed.Eventually(10*time.Second, func() error {
+	err = bed.Eventually(func() error {
 		before := len(bed.Cell(2).FlowLog(which))
 		bed.Reaches(cats, dogs, "tcp/8080")
 		time.Sleep(300 * time.Millisecond)

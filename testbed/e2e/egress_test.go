@@ -91,9 +91,9 @@ func TestRevokedEgress(t *testing.T) {
 	tcp, udp, push := bed.Talk(open, outside, "tcp/8080"), bed.Talk(open, outside, "udp/8080"), bed.Push(open, outside, "udp/8081")
 	open.SetEgress("tcp 172.31.0.240 9999")
 	for _, traffic := range []*testbed.Traffic{tcp, udp, push} {
-		traffic.Stops(5 * time.Second) // the agent hears of it from the switch's database
+		traffic.Stops(10 * time.Second) // the agent hears of it from the switch's database
 	}
-	tcp.Reset(5 * time.Second)
+	tcp.Reset()
 	bed.Refused(open, outside, "tcp/8080")
 	open.SetEgress(rules)
 	bed.Reaches(open, outside, "tcp/8080")

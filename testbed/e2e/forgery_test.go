@@ -105,7 +105,7 @@ func (s *stage) play(f forgery) {
 			s.t.Fatalf("%s: %v", f.name, err)
 		}
 	}
-	err := s.bed.Eventually(10*time.Second, func() error {
+	err := s.bed.Eventually(func() error {
 		if n := f.counted() - before; n < copies {
 			return fmt.Errorf("counted %d of %d by %v%s on %s", n, copies, f.counts, f.kernel, f.at.Name())
 		}

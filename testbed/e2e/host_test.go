@@ -18,7 +18,7 @@ func TestPortMappings(t *testing.T) {
 	web := back.Serve("tcp/8080")
 	for what, port := range map[string]string{"tcp/8080": "tcp/61000", "tcp/2222": "tcp/61001", "udp/5353": "udp/61000"} {
 		back.Serve(what)
-		if err := bed.Eventually(10*time.Second, func() error { return outside.Probe(front, port) }); err != nil {
+		if err := bed.Eventually(func() error { return outside.Probe(front, port) }); err != nil {
 			t.Errorf("outside to the cell's %s, which is %s of the container: %v", port, what, err)
 		}
 	}
@@ -51,7 +51,7 @@ func TestPortMappings(t *testing.T) {
 	}
 	next := cell.RunWith("next", testbed.Wants{Ports: [][2]uint16{{61000, 9090}}})
 	next.Serve("tcp/9090")
-	if err := bed.Eventually(10*time.Second, func() error { return outside.Probe(front, "tcp/61000") }); err != nil {
+	if err := bed.Eventually(func() error { return outside.Probe(front, "tcp/61000") }); err != nil {
 		t.Errorf("the next container with that host port: %v", err)
 	}
 }

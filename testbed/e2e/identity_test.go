@@ -78,7 +78,7 @@ func TestAlternatingAppsAreToldApart(t *testing.T) {
 // received waits until the service has got exactly n packets from the address.
 func received(t *testing.T, bed *testbed.Bed, s *testbed.Service, from netip.Addr, n int) {
 	t.Helper()
-	err := bed.Eventually(5*time.Second, func() error { return differ(s.Received(from), n) })
+	err := bed.Eventually(func() error { return differ(s.Received(from), n) })
 	if err != nil {
 		t.Errorf("packets delivered from %s: %v", from, err)
 	}

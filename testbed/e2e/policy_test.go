@@ -59,7 +59,7 @@ func TestErrorsBelongToTheirConnection(t *testing.T) {
 	back, far, near := bed.Cell(2).Run("back"), bed.Cell(1).Run("front"), bed.Cell(2).Run("front")
 	bed.Allow(far, back, "udp/8080-8081")
 	for _, front := range []*testbed.Container{far, near} {
-		if err := bed.Eventually(5*time.Second, func() error { return front.ErrorFrom(back, "udp/8081") }); err != nil {
+		if err := bed.Eventually(func() error { return front.ErrorFrom(back, "udp/8081") }); err != nil {
 			t.Errorf("%s to a closed port: %v", front.ID, err)
 		}
 		bed.Reaches(front, back, "udp/8080")

@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"testing"
-	"time"
 
 	"github.com/weft-sdn/weft/testbed"
 )
@@ -73,13 +72,13 @@ func TestSwitchRepair(t *testing.T) {
 	bed.Reaches(front, back, "tcp/8080")
 	before := bed.Cell(3).Snapshot()
 	bed.Cell(3).RestartVswitchd()
-	if err := bed.Eventually(20*time.Second, before.SameFlows); err != nil {
+	if err := bed.Eventually(before.SameFlows); err != nil {
 		t.Errorf("after a restart of ovs-vswitchd: %v", err)
 	}
 	bed.Reaches(front, back, "tcp/8080")
 
 	bed.Cell(3).WipeFlows()
-	if err := bed.Eventually(20*time.Second, before.SameFlows); err != nil {
+	if err := bed.Eventually(before.SameFlows); err != nil {
 		t.Errorf("after all flows were deleted: %v", err)
 	}
 	bed.Reaches(front, back, "tcp/8080")

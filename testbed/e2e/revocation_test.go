@@ -34,8 +34,8 @@ func TestRevocationStopsEstablished(t *testing.T) {
 			}
 		}
 	}
-	tcp[0].Reset(5 * time.Second)
-	tcp[2].Reset(5 * time.Second)
+	tcp[0].Reset()
+	tcp[2].Reset()
 
 	bed.Allow(far, back, "udp/8080-8081") // a client that goes on sending is heard again
 	udp[0].Runs()
@@ -54,9 +54,7 @@ func TestRevocationStopsHalfOpen(t *testing.T) {
 		halves = append(halves, front.DeafServer(back, "tcp/8080"), front.DeafClient(back, "tcp/8081"))
 	}
 	bed.Deny(far, back, "tcp/8080-8081")
-	for _, half := range halves {
-		half.Refused(8 * time.Second) // by when the kernel has sent again, twice
-	}
+	atOnce(len(halves), func(n int) { halves[n].Refused() })
 }
 
 // An app that is deleted, with its policies and its containers, hears nothing

@@ -139,7 +139,7 @@ func revoked(n *narrator, bed *testbed.Bed, cats, dogs *testbed.Container) {
 	took := time.Since(start)
 	last := traffic.Stops(2 * time.Second)
 	n.sayf("It stopped: the last answer came %s the command had returned, which took %d ms.", when(last), took.Milliseconds())
-	traffic.Reset(2 * time.Second)
+	traffic.Reset()
 	if got := cats.Ask(dogs.Port(demoPort), demoPort); got.Outcome != testbed.Refused {
 		n.Fatalf("cats to dogs: %v, want refused", got)
 	}
