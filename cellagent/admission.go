@@ -13,7 +13,7 @@ type closure struct {
 
 // switchGrace is for how long the switch may be away, or take no flows, before
 // the cell takes no containers: a restart of ovs-vswitchd is over by then.
-const switchGrace = 2 * time.Second
+const switchGrace = 5 * time.Second
 
 // closure tells it from what the agent knows at now. Nothing of it touches a
 // container that runs.
