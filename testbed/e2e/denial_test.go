@@ -50,9 +50,9 @@ func TestDenialsAreLoggedInModeration(t *testing.T) {
 	}
 	which := testbed.Event{Verdict: "denied", SourceIP: cats.IP.String(), DestinationIP: dogs.IP.String()}
 	bed.Cell(2).AwaitLog(which)
-	time.Sleep(1200 * time.Millisecond) // until the next line may come
-	cats.SendRaw(cats.Datagram(dogs, 8080))
 	err := bed.Eventually(func() error {
+		time.Sleep(300 * time.Millisecond) // until the next line may come
+		cats.SendRaw(cats.Datagram(dogs, 8080))
 		var left uint64
 		for _, e := range bed.Cell(2).FlowLog(which) {
 			left += e.Suppressed
