@@ -1,6 +1,7 @@
 package gormstore
 
 import (
+	"database/sql"
 	"fmt"
 	"net/url"
 	"os"
@@ -30,9 +31,12 @@ func (s *Store) openSQLite(path string) error {
 	if s.lock, err = claim(path); err != nil {
 		return err
 	}
-	s.db, err = gorm.Open(sqlite.Dialector{DriverName: "sqlite", DSN: dataSource(path)}, &gorm.Config{
+	pool, err := sql.Open("sqlite", dataSource(path))
+	if err != nil {
+		return err
+	}
+	s.db, err = gorm.Open(sqlite.Dialector{Conn: prepares(pool)}, &gorm.Config{
 		SkipDefaultTransaction: true,
-		PrepareStmt:            true,
 		Logger:                 logger.Discard, // errors are returned
 	})
 	return err
