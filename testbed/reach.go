@@ -12,7 +12,7 @@ import (
 // patience is how long the bed waits for what must come about. The lab's
 // emulated CPUs may have to share the machine's with others; what comes sooner
 // is not waited for.
-const patience = 30 * time.Second
+const patience = 60 * time.Second
 
 // Reaches holds that a party's service answers another one, now or within a
 // few seconds. The service is started if there is none.
