@@ -16,21 +16,29 @@ import (
 // Changes reads what the log has after a revision, in its order. An entry that
 // cannot be read is reported and stands for no change.
 func (s *Store) Changes(ctx context.Context, after api.Revision) ([]controller.Change, error) {
+	if changes, known := s.latest.after(after); known {
+		return changes, nil
+	}
 	rows, err := s.entries(s.db.WithContext(ctx).Where("revision > ?", uint64(after)).Order("revision"))
 	if err != nil {
 		return nil, fmt.Errorf("reading the change log after revision %d: %w", after, err)
 	}
 	changes := make([]controller.Change, 0, len(rows))
 	for _, row := range rows {
-		change := controller.Change{Revision: api.Revision(row.Revision), At: time.UnixMilli(row.At), By: row.By}
-		if did, err := decodeBody(row.Body); err != nil {
-			s.Log.Error("skipped a broken row of the change log", "revision", row.Revision, "error", err)
-		} else if change.Events, err = did.events(row); err != nil {
-			s.Log.Error("skipped a broken row of the change log", "revision", row.Revision, "error", err)
-		}
-		changes = append(changes, change)
+		changes = append(changes, s.change(row))
 	}
 	return changes, nil
+}
+
+// change reads a row of the log. One that is broken changes nothing.
+func (s *Store) change(row changeRow) controller.Change {
+	change := controller.Change{Revision: api.Revision(row.Revision), At: time.UnixMilli(row.At), By: row.By}
+	if did, err := decodeBody(row.Body); err != nil {
+		s.Log.Error("skipped a broken row of the change log", "revision", row.Revision, "error", err)
+	} else if change.Events, err = did.events(row); err != nil {
+		s.Log.Error("skipped a broken row of the change log", "revision", row.Revision, "error", err)
+	}
+	return change
 }
 
 // entries reads rows of the log. It trusts no value: a row whose revision makes

@@ -33,11 +33,12 @@ type Options struct {
 type Store struct {
 	Options
 	dialect
-	db   *gorm.DB
-	lock *os.File      // of SQLite: held while this process uses the file
-	turn chan struct{} // a token: whose turn it is to write
-	full int           // group ids 1 to full are taken: no free one is looked for there. For who has the turn
-	from string        // the schema's last step when it was opened; "": it was empty
+	db     *gorm.DB
+	lock   *os.File      // of SQLite: held while this process uses the file
+	turn   chan struct{} // a token: whose turn it is to write
+	latest latest        // of the log, while nobody else writes
+	full   int           // group ids 1 to full are taken: no free one is looked for there. For who has the turn
+	from   string        // the schema's last step when it was opened; "": it was empty
 }
 
 // Open opens the database that dsn names (see ParseDSN), migrating it as

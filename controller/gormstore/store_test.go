@@ -29,13 +29,35 @@ func policy(from, to string, port uint16) api.Policy {
 	return api.Policy{From: flows.AppID(from), To: flows.AppID(to), Protocol: flows.TCP, Ports: flows.PortRange{First: port, Last: port}}
 }
 
+// do writes, and holds that what follows the log is the same whether it is
+// remembered or read.
 func do(t testing.TB, s *Store, cmd controller.Command) api.Revision {
 	t.Helper()
 	revision, err := s.Write(t.Context(), cmd)
 	if err != nil {
 		t.Fatalf("%T: %v", cmd, err)
 	}
+	if _, known := s.latest.after(revision); revision != 0 && known == s.shared {
+		t.Errorf("%T: the latest change is remembered: %v", cmd, known)
+	}
+	if _, is := t.(*testing.B); is || revision == 0 {
+		return revision
+	}
+	remembered := changesAfter(t, s, revision-1)
+	s.latest.forget()
+	if read := changesAfter(t, s, revision-1); !reflect.DeepEqual(remembered, read) {
+		t.Errorf("%T: remembered %+v, read %+v", cmd, remembered, read)
+	}
 	return revision
+}
+
+func changesAfter(t testing.TB, s *Store, after api.Revision) []controller.Change {
+	t.Helper()
+	list, err := s.Changes(t.Context(), after)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list
 }
 
 func load(t testing.TB, s *Store) controller.Snapshot {

@@ -36,7 +36,7 @@ func (s *Store) Write(ctx context.Context, cmd controller.Command) (api.Revision
 	case <-s.turn:
 		defer func() { s.turn <- struct{}{} }()
 	}
-	var revision api.Revision
+	var logged changeRow
 	var partial error // what could not be done, beside what was
 	full := 0
 	err := s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
@@ -51,14 +51,18 @@ func (s *Store) Write(ctx context.Context, cmd controller.Command) (api.Revision
 			return err
 		}
 		full = w.free.next - 1
-		revision, err = w.log(by)
+		logged, err = w.log(by)
 		return err
 	})
 	if err != nil {
+		s.latest.forget() // it may have been made all the same
 		return 0, classify(err)
 	}
 	s.full = max(s.full, full)
-	return revision, partial
+	if logged.Revision != 0 && !s.shared {
+		s.latest.keep(s.change(logged))
+	}
+	return api.Revision(logged.Revision), partial
 }
 
 // partly is an error of a command that did a part, and wants it kept.
@@ -116,14 +120,15 @@ func (w *write) runLease(cmd controller.Command) (by string, err error) {
 	return "", fmt.Errorf("unknown command %T", cmd)
 }
 
-// log numbers what was done and appends it to the change log. Zero: nothing was.
-func (w *write) log(by string) (api.Revision, error) {
+// log numbers what was done and appends it to the change log. Revision 0:
+// nothing was.
+func (w *write) log(by string) (none changeRow, err error) {
 	if w.did.empty() {
-		return 0, nil
+		return none, nil
 	}
 	text, err := w.did.encode()
 	if err != nil {
-		return 0, err
+		return none, err
 	}
 	w.lock.Revision++
 	apps := w.did.apps()
@@ -135,11 +140,11 @@ func (w *write) log(by string) (api.Revision, error) {
 		w.lock.SecurityGroupsChanged = controller.Later(w.lock.SecurityGroupsChanged, w.now)
 	}
 	if err := w.tx.Save(&w.lock).Error; err != nil {
-		return 0, fmt.Errorf("numbering the change: %w", err)
+		return none, fmt.Errorf("numbering the change: %w", err)
 	}
 	row := changeRow{Revision: w.lock.Revision, At: w.now.UnixMilli(), By: by, Body: text}
 	if err := w.tx.Create(&row).Error; err != nil {
-		return 0, fmt.Errorf("appending to the change log: %w", err)
+		return none, fmt.Errorf("appending to the change log: %w", err)
 	}
 	rows := make([]appChangeRow, 0, len(apps))
 	for _, app := range apps {
@@ -148,10 +153,10 @@ func (w *write) log(by string) (api.Revision, error) {
 	if len(rows) > 0 {
 		// One that is there, if a hand has edited the log, does for this change, too.
 		if err := w.tx.Clauses(clause.OnConflict{DoNothing: true}).CreateInBatches(rows, batch).Error; err != nil {
-			return 0, fmt.Errorf("noting the apps of the change: %w", err)
+			return none, fmt.Errorf("noting the apps of the change: %w", err)
 		}
 	}
-	return api.Revision(w.lock.Revision), nil
+	return row, nil
 }
 
 // classify gives an error of the database itself its kind: it may pass.
