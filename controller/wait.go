@@ -50,10 +50,10 @@ func (w wait) cells() (cells []flows.CellID) {
 
 // owes reports whether a cell that is still there may lack it.
 func (w wait) owes(l *link) bool {
-	current := w.link(l.cell) == l
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	return current && (w.disconnected || l.stream != nil) && (!w.known || l.owes(w.revision))
+	owes := (w.disconnected || l.stream != nil) && (!w.known || l.owes(w.revision))
+	l.mu.Unlock()
+	return owes && w.link(l.cell) == l // looked up last: of a thousand cells few owe anything
 }
 
 // paid waits until a cell does not owe it any more. False: ctx ended first.
