@@ -32,24 +32,34 @@ func allowanceOf(f flows.Flow) (a allowance, ok bool) {
 	if f.Table != flows.TablePolicy {
 		return allowance{}, false
 	}
-	fields := map[string]string{}
-	for term := range strings.SplitSeq(f.Match, ",") {
-		name, value, _ := strings.Cut(term, "=")
-		fields[name] = value
-	}
+	read := 0
 	number := func(text string) uint16 {
 		n, err := strconv.ParseUint(text, 0, 16)
-		ok = ok && err == nil
+		if err == nil {
+			read++
+		}
 		return uint16(n)
 	}
-	ok = true
-	a.from, a.to = flows.GroupID(number(fields["reg0"])), flows.GroupID(number(fields["reg1"]))
-	a.protocol = flows.Protocol(number(fields["ct_nw_proto"]))
-	port, mask, masked := strings.Cut(fields["ct_tp_dst"], "/")
-	if a.value, a.mask = number(port), 0xffff; masked {
-		a.mask = number(mask)
+	a.mask = 0xffff
+	for term := range strings.SplitSeq(f.Match, ",") {
+		name, value, _ := strings.Cut(term, "=")
+		switch name {
+		case "reg0":
+			a.from = flows.GroupID(number(value))
+		case "reg1":
+			a.to = flows.GroupID(number(value))
+		case "ct_nw_proto":
+			a.protocol = flows.Protocol(number(value))
+		case "ct_tp_dst":
+			port, mask, masked := strings.Cut(value, "/")
+			a.value = number(port)
+			if masked {
+				a.mask = number(mask)
+				read--
+			}
+		}
 	}
-	return a, ok
+	return a, read == 4
 }
 
 // policyFlows are the allowances of one policy fragment, with their causes.
