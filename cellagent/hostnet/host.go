@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 )
@@ -159,23 +160,43 @@ func (h *Host) SetMappings(ctx context.Context, want State) error {
 var errBusy = errors.New("the rules are being changed: does nft hang?")
 
 // InStep reports whether both tables are as they were loaded. It waits for
-// somebody who changes them, until ctx ends.
+// somebody who changes them, until ctx ends; nobody waits for it.
 func (h *Host) InStep(ctx context.Context) (bool, error) {
+	for {
+		before, err := h.asListed(ctx)
+		if err != nil {
+			return false, err
+		}
+		same := true
+		for _, family := range []string{familyInet, familyBridge} {
+			have, err := list(ctx, family)
+			if err != nil {
+				return false, err
+			}
+			same = same && have != "" && have == before[family]
+		}
+		after, err := h.asListed(ctx)
+		if err != nil {
+			return false, err
+		}
+		if same || maps.Equal(before, after) { // else they were loaded meanwhile
+			return same, nil
+		}
+	}
+}
+
+// asListed is how nft listed the tables when they were loaded, as soon as nobody
+// is changing them.
+func (h *Host) asListed(ctx context.Context) (map[string]string, error) {
 	for !h.mu.TryLock() {
 		select {
 		case <-ctx.Done():
-			return false, errBusy
+			return nil, errBusy
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
 	defer h.mu.Unlock()
-	for _, family := range []string{familyInet, familyBridge} {
-		have, err := list(ctx, family)
-		if err != nil || have == "" || have != h.listed[family] {
-			return false, err
-		}
-	}
-	return true, nil
+	return maps.Clone(h.listed), nil
 }
 
 // Remove takes away everything that Ensure made, and says in words what there
