@@ -182,8 +182,17 @@ func (c *Cell) Dropped(table string, words ...string) uint64 {
 // contains every one of the words.
 func (c *Cell) Counted(table string, words ...string) uint64 {
 	c.bed.Helper()
+	return Dump(c.Flows(table)).Counted(words...)
+}
+
+// Dump are the lines of flows.
+type Dump []string
+
+// Counted returns how many packets have met the flows whose line contains every
+// one of the words.
+func (d Dump) Counted(words ...string) uint64 {
 	var n uint64
-	for _, line := range c.Flows(table) {
+	for _, line := range d {
 		if !slices.ContainsFunc(words, func(word string) bool { return !strings.Contains(line, word) }) {
 			n += packets(line)
 		}
