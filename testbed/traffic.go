@@ -21,7 +21,7 @@ type Traffic struct {
 	what     string
 	sent     atomic.Int64
 	received atomic.Int64
-	ended    atomic.Pointer[error] // why nothing more can come
+	ended    [2]atomic.Pointer[error] // why nothing more can come, or be sent
 	conn     net.Conn
 }
 
@@ -86,7 +86,8 @@ func (t *Traffic) send() {
 		switch {
 		case t.refused(err):
 		case err != nil:
-			return // closed, or reset
+			t.ended[1].Store(&err)
+			return
 		default:
 			t.sent.Add(1)
 		}
@@ -101,7 +102,7 @@ func (t *Traffic) receive() {
 		switch {
 		case t.refused(err):
 		case err != nil:
-			t.ended.Store(&err)
+			t.ended[0].Store(&err)
 			return
 		default:
 			t.received.Add(int64(n))
@@ -120,10 +121,16 @@ func (t *Traffic) refused(err error) bool {
 func (t *Traffic) Reset() {
 	t.bed.Helper()
 	err := t.bed.Eventually(func() error {
-		if ended := t.ended.Load(); ended == nil {
-			return errors.New("the client has not been told")
-		} else if !errors.Is(*ended, unix.ECONNRESET) && !errors.Is(*ended, unix.ECONNREFUSED) {
-			return fmt.Errorf("want connection reset, got %w", *ended)
+		// The kernel tells it once, to the one that reads or the one that writes.
+		var errs []error
+		for i := range t.ended {
+			if err := t.ended[i].Load(); err != nil {
+				errs = append(errs, *err)
+			}
+		}
+		told := errors.Join(errs...)
+		if !errors.Is(told, unix.ECONNRESET) && !errors.Is(told, unix.ECONNREFUSED) {
+			return fmt.Errorf("want connection reset, got %v", told)
 		}
 		return nil
 	})
