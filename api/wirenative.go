@@ -26,8 +26,7 @@ type PolicyDetail struct {
 	Cookie  string     `json:"cookie"` // of the flows that it alone causes, as ovs-ofctl prints it
 
 	// Cookies are those of all its flows: policies of the same two apps share
-	// the flow of ICMP errors and those of ports that several of them cover.
-	// In listings only.
+	// those of ports that several of them cover. In listings only.
 	Cookies []string `json:"cookies,omitempty"`
 }
 

@@ -26,7 +26,7 @@ func (a allowance) covers(from, to flows.GroupID, p flows.Protocol, port uint16)
 	return a.from == from && a.to == to && a.protocol == p && port&a.mask == a.value
 }
 
-// allowanceOf reads a flow. Those of ICMP errors, and all flows of other
+// allowanceOf reads a flow. The last one of table policy, and all flows of other
 // tables, are none.
 func allowanceOf(f flows.Flow) (a allowance, ok bool) {
 	if f.Table != flows.TablePolicy {

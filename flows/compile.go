@@ -85,6 +85,7 @@ func BaseFragment(base Base) Fragment {
 	b.destinationRest(base.Lease, base.Overlay)
 	b.judge()
 	b.egress(base)
+	b.errors()
 	b.output(base.VNI)
 	b.deny()
 	b.misses()

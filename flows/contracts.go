@@ -62,8 +62,8 @@ var contracts = []Contract{
 	{
 		ID: TableJudge, Name: "judge", File: "judge.go",
 		Question: "Who judges it, and between whom?",
-		Next:     []TableID{TableEgress, TablePolicy, TableOutput, TableDeny},
-		Reads:    []string{origin.Name, class.Name, delivery.Name, source.Name, labelSource.Name},
+		Next:     []TableID{TableEgress, TableErrors, TablePolicy, TableOutput, TableDeny},
+		Reads:    []string{"ct_state", "ip", origin.Name, class.Name, delivery.Name, source.Name, labelSource.Name},
 		Writes:   []string{source.Name, destination.Name, reason.Name},
 		Why:      "only after destination is it known who judges; policy wants opener and server in their places",
 		Drop:     "a class and delivery that do not go together; cannot happen",
@@ -77,6 +77,16 @@ var contracts = []Contract{
 		Why:      "leaving the overlay is decided by address, not by identity",
 		Drop:     "denied: wanted to leave the overlay, and no rule of the container allows it. (The flow at the top counts VXLAN.)",
 		Reason:   ReasonEgress,
+	},
+	{
+		ID: TableErrors, Name: "errors", File: "errors.go",
+		Question: "Is the ICMP error between the two apps whose connection it is about?",
+		Next:     []TableID{TableOutput, TableDeny},
+		Reads:    []string{"conj_id", judged.Name, labelSource.Name, labelDestination.Name, source.Name, destination.Name},
+		Writes:   []string{reason.Name},
+		Why:      "an error has no port that policy could ask for, and must not share a flow with the connection's own packets",
+		Drop:     "denied: an ICMP error of an app that has no part in the connection which it quotes",
+		Reason:   ReasonPolicy,
 	},
 	{
 		ID: TablePolicy, Name: "policy", File: "policy.go",

@@ -134,8 +134,6 @@ func PolicyCookies(rules []Rule) map[Cookie][]PolicyID {
 	sorted := slices.Clone(rules)
 	slices.SortFunc(sorted, compareRules)
 	for pair := range runs(sorted, sameGroups) {
-		all := policiesOf(pair)
-		cookies[cookieOf(all)] = all
 		for rules := range runs(pair, sameProtocol) {
 			for _, s := range segments(rules) {
 				cookies[cookieOf(s.policies)] = s.policies

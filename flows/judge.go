@@ -1,9 +1,12 @@
 package flows
 
+import "github.com/digitalocean/go-openvswitch/ovs"
+
 // Table judge: who judges it, and between whom?
 
 const (
 	judgeNobody = 110 // a sender without identity, to another cell
+	judgeErrors = 105 // an ICMP error that would else be for policy
 	judgeEach   = 100 // the cases exclude each other
 )
 
@@ -21,8 +24,13 @@ func (b *builder) judge() {
 	}
 	// The sender's group moves to destination as it is now; the label's copy
 	// may be of an earlier app at the same address.
-	b.add(at, []term{class.is(classReply)},
-		source.to(destination.nxm()), source.from(labelSource.nxm()), gotoTable(TablePolicy))
+	turn := func(next TableID) []ovs.Action {
+		return []ovs.Action{source.to(destination.nxm()), source.from(labelSource.nxm()), gotoTable(next)}
+	}
+	b.add(at, []term{class.is(classReply)}, turn(TablePolicy)...)
+	about := stage{TableJudge, judgeErrors, at.cookie}
+	b.add(about, []term{related, class.is(classReply)}, turn(TableErrors)...)
+	b.add(about, []term{related, class.is(classOriginal).and(delivery.is(deliveryLocal))}, gotoTable(TableErrors))
 	for _, way := range []struct {
 		class, delivery uint32
 		next            TableID

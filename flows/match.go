@@ -25,6 +25,7 @@ const (
 	atConjID
 	atCTState
 	atCTMark
+	atCTLabel
 	atCTDst
 	atCTTuple
 	atIP
@@ -138,7 +139,7 @@ func prefixText(p netip.Prefix) string {
 	return p.Masked().String()
 }
 
-// registerMatch matches bits of a register, or of the connection's mark.
+// registerMatch matches bits of a register, or of the connection's mark or label.
 type registerMatch struct {
 	field       string
 	value, mask uint32
@@ -158,6 +159,8 @@ func (r Register) bits(value, mask uint32) term {
 	at, m := atCTMark, &registerMatch{field: r.Field, value: value << r.Low, mask: mask}
 	if n, ok := r.number(); ok {
 		at = atReg0 + position(n)
+	} else if r.Field == labelSource.Field {
+		at = atCTLabel
 	}
 	return term{at: at, field: m}
 }

@@ -18,7 +18,7 @@ func PolicyFragment(to GroupID, rules []Rule) Fragment {
 		}
 	}
 	slices.SortFunc(sorted, compareRules)
-	b := builder{flows: make([]Flow, 0, 2*len(sorted))}
+	b := builder{flows: make([]Flow, 0, len(sorted))}
 	receiver := destination.group(to)
 	for pair := range runs(sorted, sameGroups) {
 		b.policies(receiver, pair)
@@ -43,9 +43,4 @@ func (b *builder) policies(to term, pair []Rule) {
 			}
 		}
 	}
-	// The ICMP errors of the pair's connections, either way. OVS does not know
-	// of which port they are, so they stop with the pair's last policy rather
-	// than with their connection's.
-	at := stage{TablePolicy, policyAllow, cookieOf(policiesOf(pair))}
-	b.add(at, []term{related, from, to}, allow)
 }

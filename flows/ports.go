@@ -89,16 +89,6 @@ func sameGroups(a, b Rule) bool { return a.From == b.From && a.To == b.To }
 
 func sameProtocol(a, b Rule) bool { return sameGroups(a, b) && a.Protocol == b.Protocol }
 
-// policiesOf returns the rules' policies, ascending, each once.
-func policiesOf(rules []Rule) []PolicyID {
-	policies := make([]PolicyID, len(rules))
-	for i, r := range rules {
-		policies[i] = r.Policy
-	}
-	slices.Sort(policies)
-	return slices.Compact(policies)
-}
-
 // compareRules orders by destination, source, protocol, ports and policy.
 func compareRules(a, b Rule) int {
 	return cmp.Or(

@@ -97,7 +97,7 @@ var (
 	labelSource = Register{Name: "label_source", Field: "ct_label", Low: 0, High: 15,
 		Doc: "group id of the connection's opener when it last sent"}
 	labelDestination = Register{Name: "label_destination", Field: "ct_label", Low: 16, High: 31,
-		Doc: "group id of the connection's server; for people who read dpctl/dump-conntrack"}
+		Doc: "group id of the connection's server at that time"}
 )
 
 // Values of origin.

@@ -14,7 +14,7 @@ const (
 // a reply counts as one only if this cell judged the connection (its mark), or
 // the sender's cell says that it did (the applied bit). RELATED packets (ICMP
 // errors) carry the mark, label and direction of the connection that they are
-// about, and so take the same flows; but not its tuple: see policy.
+// about, and so take the same flows; but not its tuple: see errors.
 func (b *builder) state() {
 	at := func(priority uint16) stage { return stage{TableState, priority, BaseCookie(TableState)} }
 	next := gotoTable(TableDestination)

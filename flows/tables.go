@@ -21,6 +21,7 @@ const (
 	TableDestination TableID = 30 // Which local port or remote VTEP should it leave by?
 	TableJudge       TableID = 35 // Who judges it, and between whom?
 	TableEgress      TableID = 40 // May it leave the overlay?
+	TableErrors      TableID = 45 // Is the ICMP error between the apps of its connection?
 	TablePolicy      TableID = 50 // May the source group talk to the destination group?
 	TableOutput      TableID = 60 // Deliver it, and remember the connection.
 	TableDeny        TableID = 70 // Who is told that it was denied, and why?

@@ -48,10 +48,11 @@ type transport struct {
 type connection struct {
 	invalid, related, backward, fresh bool
 
-	judge  uint32  // who judged it here: nobody, policy, egress, the host
-	opener GroupID // at that time
-	server netip.Addr
-	tuple  transport // of its first packet
+	judge   uint32  // who judged it here: nobody, policy, egress, the host
+	opener  GroupID // at that time
+	serving GroupID // the server's, at that time
+	server  netip.Addr
+	tuple   transport // of its first packet
 }
 
 const (
@@ -132,13 +133,16 @@ func inOverlay(cell CellState, ip netip.Addr) bool {
 	return slices.ContainsFunc(cell.Overlay, func(o netip.Prefix) bool { return o.Contains(ip) })
 }
 
-// allowed asks the policies. Of an ICMP error nobody knows which connection of
-// the pair it is about, so any policy of the pair will do.
-func allowed(cell CellState, from, to GroupID, s transport, related bool) bool {
+// allowed asks the policies.
+func allowed(cell CellState, from, to GroupID, s transport) bool {
 	return from != 0 && to != 0 && slices.ContainsFunc(cell.Allow, func(r Rule) bool {
-		return r.From == from && r.To == to &&
-			(related || r.Protocol == s.protocol && r.Ports.First <= s.dst && s.dst <= r.Ports.Last)
+		return r.From == from && r.To == to && r.Protocol == s.protocol && r.Ports.First <= s.dst && s.dst <= r.Ports.Last
 	})
+}
+
+// between reports whether policy has let these two, in these parts, connect.
+func (c connection) between(opener, server GroupID) bool {
+	return c.judge == judgedPolicy && c.opener == opener && c.serving == server
 }
 
 func denied(why Reason, from, to GroupID) string {
@@ -170,20 +174,20 @@ func opens(cell CellState, s sighting, from GroupID, to Endpoint, port string, l
 		switch {
 		case s.state.related:
 			return "drop in deny"
-		case allowed(cell, from, to.Group, s.tuple, false):
+		case allowed(cell, from, to.Group, s.tuple):
 			return fmt.Sprintf("%s as policy %d to %d, %s", turned, from, to.Group, port)
 		}
 		return deniedToOpen(s, from, to.Group)
 	}
-	switch ok := allowed(cell, from, to.Group, s.tuple, s.state.related); {
-	case ok && s.state.related:
+	switch ok := allowed(cell, from, to.Group, s.tuple); {
+	case s.state.related && s.state.between(from, to.Group):
 		return port
+	case s.state.related:
+		return "drop in deny"
 	case ok && log && s.state.fresh:
 		return fmt.Sprintf("accepted by policy, %d to %d, %s as policy %d to %d, %s", from, to.Group, remembered, from, to.Group, port)
 	case ok:
 		return fmt.Sprintf("%s as policy %d to %d, %s", remembered, from, to.Group, port)
-	case s.state.related:
-		return "drop in deny"
 	}
 	return deniedToOpen(s, from, to.Group)
 }
@@ -201,10 +205,12 @@ func deniedToOpen(s sighting, from, to GroupID) string {
 // opener's, towards the group that answers now.
 func answersHere(cell CellState, s sighting, server GroupID, where string) string {
 	switch {
-	case allowed(cell, s.state.opener, server, s.state.tuple, s.state.related):
+	case s.state.related && s.state.between(s.state.opener, server):
 		return where
 	case s.state.related:
 		return "drop in deny"
+	case allowed(cell, s.state.opener, server, s.state.tuple):
+		return where
 	}
 	return denied(ReasonPolicy, server, s.state.opener) + " backward"
 }

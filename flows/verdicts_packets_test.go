@@ -160,7 +160,7 @@ func (c *conversation) remember(s sighting, verdict string) {
 			}
 		}
 		if entry.judge == judgedPolicy {
-			entry.opener = c.groupOf(s)
+			entry.opener, entry.serving = c.groupOf(s), c.sideOf(s.dst).group
 		}
 		c.known[s.way()] = entry
 		c.ways = append(c.ways, s.way())

@@ -95,7 +95,7 @@ func (r sightings) next() sighting {
 func (r sightings) connection(kind string, client, server side, judge uint32) sighting {
 	s := sighting{kind: kind, flags: 2}
 	first := r.first(&client, &server)
-	s.state = connection{judge: judge, opener: client.group, server: server.ip, tuple: first}
+	s.state = connection{judge: judge, opener: client.group, serving: server.group, server: server.ip, tuple: first}
 	s.state.backward = r.IntN(5) < 2
 	from, to := client, server
 	s.tuple = first
@@ -109,14 +109,14 @@ func (r sightings) connection(kind string, client, server side, judge uint32) si
 	} else {
 		s.state.fresh = r.IntN(3) > 0
 		if s.state.fresh {
-			s.state.judge, s.state.opener = judgedNot, 0
+			s.state.judge, s.state.opener, s.state.serving = judgedNot, 0, 0
 		}
 	}
 	if !s.state.fresh && r.IntN(5) == 0 {
 		s.kind, s.state.related, s.tuple = kind+", error", true, transport{ICMP, 3, uint16(r.IntN(4))}
 	}
 	if s.state.backward && kind != "host" && r.IntN(5) == 0 { // another's memory
-		s.state.judge, s.state.opener = uint32(r.IntN(3)), GroupID(r.IntN(5))
+		s.state.judge, s.state.opener, s.state.serving = uint32(r.IntN(3)), GroupID(r.IntN(5)), GroupID(r.IntN(5))
 		if kind == "egress" && s.state.judge == judgedPolicy {
 			s.state.judge = judgedNot
 		}

@@ -30,9 +30,9 @@ func (r *tracer) judgement(s sighting) string {
 	// A second lookup, in the zone that is always empty: there the packet is
 	// the first of its own connection, and an error is about none. (A trace has
 	// one mark and label for all lookups; nobody reads them after the second.)
-	second := connection{fresh: true, judge: first.judge, opener: first.opener, server: s.dst, tuple: s.tuple}
+	second := connection{fresh: true, judge: first.judge, opener: first.opener, serving: first.serving, server: s.dst, tuple: s.tuple}
 	if s.state.related {
-		second = connection{invalid: true, judge: first.judge, opener: first.opener}
+		second = connection{invalid: true, judge: first.judge, opener: first.opener, serving: first.serving}
 	}
 	return r.outcome(r.br.Trace(s.flow(second), "--ct-next", strings.Join(first.words(), ","), "--ct-next", strings.Join(second.words(), ",")), s)
 }
@@ -95,7 +95,7 @@ func (s sighting) flow(c connection) string {
 	if s.marked {
 		flow = append(flow, fmt.Sprintf("pkt_mark=%#x", s.mark()))
 	}
-	flow = append(flow, "ct_state="+strings.Join(c.words(), "|"), fmt.Sprintf("ct_mark=%d,ct_label=%#x", c.judge, c.opener))
+	flow = append(flow, "ct_state="+strings.Join(c.words(), "|"), fmt.Sprintf("ct_mark=%d,ct_label=%#x", c.judge, uint32(c.serving)<<16|uint32(c.opener)))
 	if !c.invalid && !c.related {
 		flow = append(flow, fmt.Sprintf("ct_nw_dst=%v,ct_nw_proto=%d,ct_tp_src=%d,ct_tp_dst=%d", c.server, c.tuple.protocol, c.tuple.src, c.tuple.dst))
 	}

@@ -29,9 +29,8 @@ func newPolicies(c *cli) *cobra.Command {
 		Aliases: []string{"list-access"},
 		Short:   "Show the policies",
 		Long: `Show the policies. list-access is another name of this command. COOKIE is what
-ovs-ofctl dump-flows shows of a policy's flows; there are several where two apps
-have several policies, because those share the flow of ICMP errors and the flows
-of ports that they have in common.
+ovs-ofctl dump-flows shows of a policy's flows; there are several where policies
+of the same two apps have ports in common, whose flows they share.
 
 SET, NAME and LABELS are what weft apply declared. --wide shows who added each
 policy, when, and what it is for.`,

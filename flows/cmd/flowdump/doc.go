@@ -108,14 +108,23 @@ func facts(c flows.Contract, example flows.Table) string {
 	fmt.Fprintf(&b, "| outputs to | %s |\n", code(c.Outputs))
 	fmt.Fprintf(&b, "| next | %s |\n", code(names(c.Next)))
 	fmt.Fprintf(&b, "| its last flow counts | %s |\n\n```\n", c.Drop)
+	var its []string
 	for _, f := range example {
 		if f.Table == c.ID {
-			b.WriteString(f.String() + "\n")
+			its = append(its, f.String()+"\n")
 		}
 	}
-	b.WriteString("```\n")
+	if len(its) > mostFlows { // the same again and again: the first ones, and the last, which counts
+		left := fmt.Sprintf("… and %d more of the kind\n", len(its)-fewFlows-1)
+		its = append(its[:fewFlows:fewFlows], left, its[len(its)-1])
+	}
+	b.WriteString(strings.Join(its, "") + "```\n")
 	return b.String()
 }
+
+// A table's part of the document has at most mostFlows flows of the example, or
+// of a table that has more, fewFlows and its last one.
+const mostFlows, fewFlows = 30, 7
 
 func names(tables []flows.TableID) []string {
 	var out []string

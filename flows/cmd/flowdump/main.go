@@ -107,7 +107,7 @@ func explain(text string, out io.Writer) error {
 			what = fmt.Sprintf("ICMP errors about connections that egress/%v let out", profile)
 		}
 	case flows.KindPolicies:
-		what = "several policies together: ports that all of them cover, or ICMP errors; `weft explain` lists them"
+		what = "several policies together: ports that all of them cover; `weft explain` lists them"
 	}
 	_, err = fmt.Fprintf(out, "%v\nkind  %v\ncause %s\nfile  %s\n", c, kind, what, file)
 	return err
