@@ -109,12 +109,24 @@ func (c *Container) Datagram(to *Container, port uint16) Datagram {
 
 // Frame writes the Ethernet frame.
 func (d Datagram) Frame() []byte {
+	return Ethernet(d.DstMAC, d.SrcMAC, EtherIPv4, d.packet().bytes())
+}
+
+func (d Datagram) packet() IPv4 {
 	payload := d.Payload
 	if payload == nil {
 		payload = []byte("forged")
 	}
-	packet := IPv4{Src: d.Src.Addr(), Dst: d.Dst.Addr(), Protocol: protocolUDP, Payload: UDP(d.Src.Port(), d.Dst.Port(), payload)}
-	return Ethernet(d.DstMAC, d.SrcMAC, EtherIPv4, packet.bytes())
+	return IPv4{Src: d.Src.Addr(), Dst: d.Dst.Addr(), Protocol: protocolUDP, Payload: UDP(d.Src.Port(), d.Dst.Port(), payload)}
+}
+
+// PortUnreachable is the container's ICMP error about a datagram, as if it had
+// got that (RFC 792).
+func (c *Container) PortUnreachable(about Datagram) IPv4 {
+	const headers = 20 + 8
+	payload := append([]byte{3, 3, 0, 0, 0, 0, 0, 0}, about.packet().bytes()[:headers]...)
+	binary.BigEndian.PutUint16(payload[2:], checksum(payload))
+	return IPv4{Src: c.IP, Dst: about.Src.Addr(), Protocol: protocolICMP, Payload: payload}
 }
 
 // checksum is the Internet checksum of RFC 1071.

@@ -106,6 +106,12 @@ func SourceOf(frame []byte) netip.Addr {
 	return p.src.Addr()
 }
 
+// ProtocolOf returns the protocol of a frame's IPv4 packet; 0 if it is none.
+func ProtocolOf(frame []byte) uint8 {
+	p, _ := decodeIPv4(frame)
+	return p.protocol
+}
+
 // Describe says in a line what a frame is, for messages.
 func Describe(frame []byte) string {
 	if p, ok := decodeVXLAN(frame); ok {

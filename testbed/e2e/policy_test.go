@@ -53,7 +53,8 @@ func TestPolicyOpensOneDirection(t *testing.T) {
 // An ICMP error that belongs to an allowed connection reaches its sender, and
 // does not stand in the way of the connection or of others between the two:
 // Open vSwitch knows no port of it, so what it caches of one must not match
-// their packets. In both directions, on one cell and across cells.
+// their packets. In both directions, on one cell and across cells. An app that
+// has no part in the connection sends none, whatever its own policies.
 func TestErrorsBelongToTheirConnection(t *testing.T) {
 	bed := bed(t)
 	back, far, near := bed.Cell(2).Run("back"), bed.Cell(1).Run("front"), bed.Cell(2).Run("front")
@@ -65,7 +66,7 @@ func TestErrorsBelongToTheirConnection(t *testing.T) {
 		bed.Reaches(front, back, "udp/8080")
 
 		// The other way: nobody listens for the answer.
-		service := back.Serve("udp/8080")
+		service, arrivals := back.Serve("udp/8080"), back.Sniff()
 		before := service.Received(front.IP)
 		const packets = 10
 		for range packets {
@@ -73,6 +74,24 @@ func TestErrorsBelongToTheirConnection(t *testing.T) {
 			time.Sleep(20 * time.Millisecond)
 		}
 		received(t, bed, service, front.IP, before+packets)
+		if n := errorsOf(arrivals, front); n == 0 {
+			t.Errorf("none of %s's errors about %d answers has reached %s", front.ID, packets, back.ID)
+		}
+
+		stranger := front.Cell.Run("stranger")
+		bed.Allow(stranger, back, "udp/8080")
+		answer := testbed.Datagram{Src: back.Port("udp/8080"), Dst: front.Port("udp/40000")}
+		denied := bed.Cell(2).Counted("errors", "priority=0")
+		if err := stranger.SendFrame(stranger.Frame(stranger.PortUnreachable(answer))); err != nil {
+			t.Fatal(err)
+		}
+		err := bed.Eventually(func() error { return differ(bed.Cell(2).Counted("errors", "priority=0"), denied+1) })
+		if err != nil {
+			t.Errorf("a stranger's error about the connection of %s, denied: %v", front.ID, err)
+		}
+		if n := errorsOf(arrivals, stranger); n > 0 {
+			t.Errorf("%d errors of a stranger about the connection of %s have reached %s", n, front.ID, back.ID)
+		}
 	}
 
 	bed.Deny(far, back, "udp/8080-8081")
@@ -84,6 +103,18 @@ func TestErrorsBelongToTheirConnection(t *testing.T) {
 			t.Errorf("%s still gets to %s after its policy is removed: %s", front.ID, back.ID, testbed.Describe(frames[0]))
 		}
 	}
+}
+
+// errorsOf counts the ICMP packets that have come from the container.
+func errorsOf(arrivals *testbed.Sniffer, from *testbed.Container) int {
+	const icmp = 1
+	n := 0
+	for _, frame := range arrivals.Frames() {
+		if testbed.SourceOf(frame) == from.IP && testbed.ProtocolOf(frame) == icmp {
+			n++
+		}
+	}
+	return n
 }
 
 // The group id in the VXLAN header is the sender's, in both directions, and
