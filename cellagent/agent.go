@@ -55,8 +55,8 @@ type Agent struct {
 	want     desired
 	narrow   bool          // nothing but policies has changed since the last advance
 	journal  []api.Message // since the file of the last good table was written
-	lastGood *lastGood
-	fallback desired // from that file; of use only to a switch that lost its flows
+	lastGood *lastGood     // nil while it is read
+	fallback desired       // from that file; of use until a controller has said what is wanted
 	ports    []ovsdb.Port
 	seen     observation
 	seenOf   source
@@ -141,7 +141,8 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	return nil
 }
 
-// remember reads what an earlier run left on disk.
+// remember reads what an earlier run left on disk: the last good table, which may
+// be large, while switch, database and controller are called.
 func (a *Agent) remember() {
 	var err error
 	a.lease, err = loadLease(a.cfg.StateDir, a.cfg.Cell)
@@ -149,10 +150,15 @@ func (a *Agent) remember() {
 		err = nil
 	}
 	a.fault("disk", err)
-	a.lastGood, a.fallback, err = openLastGood(a.cfg.StateDir, a.cfg.Cell)
-	if err != nil {
-		a.log.Warn("last good table not used", "error", err)
-	}
+	a.spawn(func(ctx context.Context) {
+		file, table, err := openLastGood(a.cfg.StateDir, a.cfg.Cell)
+		a.post(ctx, func() {
+			a.lastGood, a.fallback = file, table
+			if err != nil {
+				a.log.Warn("last good table not used", "error", err)
+			}
+		})
+	})
 }
 
 // loop is the only goroutine that touches the agent's state.
@@ -228,7 +234,7 @@ func (a *Agent) follow(ctx context.Context) {
 		a.install(ctx)
 		return
 	}
-	if a.toOpen && a.mtu != 0 {
+	if a.toOpen && a.mtu != 0 && a.lastGood != nil { // it says what we have, so nothing is wanted before that is read
 		a.open()
 	}
 	a.report()

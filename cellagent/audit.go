@@ -2,15 +2,15 @@ package cellagent
 
 import (
 	"context"
-	"maps"
 	"slices"
 
 	"github.com/weft-sdn/weft/flows"
 )
 
 // audit is a comparison of what the switch acknowledged with what it holds. It
-// goes on beside the agent's work: dumping and parsing a large table takes some
-// tenths of a second, and no change is to wait for that.
+// goes on beside the agent's work: a large table takes a tenth of a second, or
+// where it differs and is dumped and parsed some tenths, and no change is to wait
+// for that.
 type audit struct {
 	touched map[flows.Flow]bool // changed since it began, by key: says nothing
 }
@@ -40,12 +40,12 @@ func (a *Agent) startAudit() {
 	if a.audit != nil {
 		return
 	}
-	x, sw, held := &audit{touched: map[flows.Flow]bool{}}, a.sw, slices.Collect(maps.Values(a.held))
+	x, sw, held := &audit{touched: map[flows.Flow]bool{}}, a.sw, a.held.list()
 	a.audit = x
 	a.spawn(func(ctx context.Context) {
-		have, err := sw.DumpFlows(ctx)
+		have, same, err := sw.Compare(ctx, held)
 		var missing, foreign []flows.Flow
-		if err == nil && !flows.Same(have, slices.Values(held)) {
+		if err == nil && !same {
 			missing, foreign = flows.Diff(have, flows.Union(held))
 		}
 		a.post(ctx, func() {

@@ -80,3 +80,23 @@ func BenchmarkApplyWays(b *testing.B) {
 		b.Run(fmt.Sprintf("flows=%d/way=ovs-ofctl", n), func(b *testing.B) { toggle(b, slow, table[:n]) })
 	}
 }
+
+// BenchmarkCompareWays compares what a switch holds with the same 42,000 flows,
+// over the OpenFlow connection and by a process of ovs-ofctl.
+func BenchmarkCompareWays(b *testing.B) {
+	fast, slow := startOVS(b).bridge()
+	want := []flows.Fragment{{Flows: many(42000)}}
+	if err := fast.Apply(b.Context(), want[0].Flows, nil); err != nil {
+		b.Fatal(err)
+	}
+	for way, sw := range map[string]cellagent.Switch{"openflow": fast, "ovs-ofctl": slow} {
+		b.Run("way="+way, func(b *testing.B) {
+			for b.Loop() {
+				if _, same, err := sw.Compare(b.Context(), want); err != nil || !same {
+					b.Fatalf("same %v, %v", same, err)
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Microseconds())/1000/float64(b.N), "ms/comparison")
+		})
+	}
+}

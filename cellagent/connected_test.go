@@ -3,6 +3,7 @@ package cellagent_test
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"slices"
 	"strings"
@@ -44,8 +45,13 @@ func TestSwitchAppliesAllOrNothing(t *testing.T) {
 			want := startController(t).want()
 			holds := func(want flows.Table) {
 				t.Helper()
-				if have, err := sw.DumpFlows(t.Context()); err != nil || !flows.Same(have, slices.Values([]flows.Fragment{{Flows: want}})) {
+				if have, same, err := sw.Compare(t.Context(), []flows.Fragment{{Flows: want}}); err != nil || !same || have != nil {
 					t.Errorf("the switch holds\n%v(%v), want\n%v", have, err, want)
+				}
+				less := want[1:]
+				have, same, err := sw.Compare(t.Context(), []flows.Fragment{{Flows: less}})
+				if add, remove := flows.Diff(have, less); err != nil || same || len(add) > 0 || !slices.Equal(remove, want[:1]) {
+					t.Errorf("with one flow less wanted: same %v, %v missing, %v foreign (%v)", same, add, remove, err)
 				}
 			}
 			if err := sw.Apply(t.Context(), want, nil); err != nil {
@@ -102,18 +108,13 @@ func TestDifferenceToALostSwitchGoesNowhere(t *testing.T) {
 // ovs-ofctl applies: counted, and logged once.
 func TestChangesStartNoProcess(t *testing.T) {
 	b := newBed(t)
-	b.cfg.OVSOfctl = b.ovs.path("ovs-ofctl")
-	calls := b.ovs.path("calls")
-	script := "#!/bin/sh\necho \"$@\" >> " + calls + "\nexec ovs-ofctl \"$@\"\n"
-	if err := os.WriteFile(b.cfg.OVSOfctl, []byte(script), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	calls := b.ofctlCalls()
 	changes := func() int {
-		text, err := os.ReadFile(calls)
-		if err != nil || !strings.Contains(string(text), "dump-flows") {
-			t.Fatalf("the agent called ovs-ofctl for %q (%v), want dump-flows among it", text, err)
+		text := calls()
+		if !strings.Contains(text, "dump-flows") {
+			t.Fatalf("the agent called ovs-ofctl for %q, want dump-flows among it", text)
 		}
-		return strings.Count(string(text), "add-flows")
+		return strings.Count(text, "add-flows")
 	}
 	b.startAgent()
 	b.inStep()
@@ -137,6 +138,65 @@ func TestChangesStartNoProcess(t *testing.T) {
 	}
 	if n := strings.Count(b.log.String(), "applied by ovs-ofctl"); n != 1 || !strings.Contains(b.log.String(), "term=tcp6") {
 		t.Errorf("logged %d times, want once, with the term", n)
+	}
+}
+
+// ofctlCalls has the agent call a script in place of ovs-ofctl, and returns what
+// tells the arguments of all calls so far.
+func (b *bed) ofctlCalls() (calls func() string) {
+	b.t.Helper()
+	b.cfg.OVSOfctl = b.ovs.path("ovs-ofctl")
+	log := b.ovs.path("calls")
+	script := "#!/bin/sh\necho \"$@\" >> " + log + "\nexec ovs-ofctl \"$@\"\n"
+	if err := os.WriteFile(b.cfg.OVSOfctl, []byte(script), 0o755); err != nil {
+		b.t.Fatal(err)
+	}
+	return func() string {
+		text, err := os.ReadFile(log)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			b.t.Fatal(err)
+		}
+		return string(text)
+	}
+}
+
+// TestComparisonsStartNoProcess: neither that of an agent which starts, with the
+// controller or without, nor those that follow, nor that of the status, as long as
+// nothing differs.
+func TestComparisonsStartNoProcess(t *testing.T) {
+	b := newBed(t)
+	b.startAgent()
+	b.inStep()
+	b.run("one", "cats", 2)
+	b.allow(1, 8080)
+	b.inStep()
+	b.stop()
+	calls := b.ofctlCalls()
+	b.cfg.Reconcile = 100 * time.Millisecond
+	looks := func(start int) {
+		t.Helper()
+		b.startAgent()
+		eventually(t, "the agent knows what is wanted", func() bool { // before that, its status tells how many flows there are
+			return strings.Count(b.log.String(), "the switch holds the last good table") == start
+		})
+		eventually(t, "the agent has looked several times", func() bool { return b.status().Counters.Reconciles > 5 })
+		if s := b.status(); !s.InStep || s.Have != s.Want || s.Counters.FlowMods != 0 {
+			t.Errorf("status %+v, want in step and no flow mod", s)
+		}
+		if text := calls(); text != "" {
+			t.Errorf("the agent called ovs-ofctl for %q", text)
+		}
+		b.stop()
+	}
+	looks(1)
+	b.controller.down()
+	looks(2)
+	b.ovs.ofctl("br-weft", "add-flow", "table=7,priority=9,actions=FLOOD")
+	b.controller.up()
+	b.startAgent()
+	b.inStep()
+	if !strings.Contains(calls(), "dump-flows") {
+		t.Error("what differed was not read by ovs-ofctl")
 	}
 }
 

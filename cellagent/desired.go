@@ -2,6 +2,8 @@ package cellagent
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/weft-sdn/weft/api"
 	"github.com/weft-sdn/weft/flows"
@@ -9,6 +11,17 @@ import (
 
 // fragments is a table in parts. The parts are immutable and shared.
 type fragments map[flows.FragmentKey]flows.Fragment
+
+// list is all of them, in no order.
+func (all fragments) list() []flows.Fragment { return slices.Collect(maps.Values(all)) }
+
+// flows is how many there are.
+func (all fragments) flows() (n int) {
+	for _, f := range all {
+		n += len(f.Flows)
+	}
+	return n
+}
 
 // desired is the cell's table as the controller wants it, with the hash of the
 // whole. It is pure data: it changes by messages alone. The zero value wants

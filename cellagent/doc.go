@@ -23,8 +23,8 @@
 // next user of the OpenFlow port), and drift from the last complete table.
 //
 // The agent trusts no memory of its own. What runs on the cell is read from
-// OVSDB, what the switch holds is dumped from the switch; the file of the last
-// good table is used only when the switch has lost its flows.
+// OVSDB, what the switch holds is asked of the switch; the file of the last good
+// table is used only when the switch holds just that, or has lost its flows.
 //
 // The package never decides who may talk to whom, and never touches a bridge
 // or port that does not carry our owner key.

@@ -1,7 +1,7 @@
 package cellagent
 
 import (
-	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -41,27 +41,21 @@ const compactAfter = 4 << 20 // bytes
 func openLastGood(folder, cell string) (*lastGood, desired, error) {
 	l := &lastGood{path: filepath.Join(folder, "table.ndjson"), cell: cell}
 	var table desired
-	file, err := os.Open(l.path)
+	text, err := os.ReadFile(l.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return l, table, nil
 	}
 	if err != nil {
-		return l, table, fmt.Errorf("open last good table: %w", err)
+		return l, table, fmt.Errorf("read last good table: %w", err)
 	}
-	defer file.Close()
-	lines := bufio.NewReader(file)
 	whole := true
 	var history replay
-	for {
-		text, err := lines.ReadBytes('\n')
-		if err != nil {
-			// What came before a line that a kill cut short holds, but nothing
-			// can be appended to it.
-			whole = len(text) == 0
-			break
+	for one := range bytes.Lines(text) {
+		if whole = one[len(one)-1] == '\n'; !whole {
+			break // a kill cut it short: what came before it holds, but nothing can be appended to it
 		}
 		var line journalLine
-		if err := json.Unmarshal(text, &line); err != nil {
+		if err := json.Unmarshal(one, &line); err != nil {
 			return l, desired{}, fmt.Errorf("last good table %s: %w", l.path, err)
 		}
 		if line.Cell != cell {
@@ -70,7 +64,7 @@ func openLastGood(folder, cell string) (*lastGood, desired, error) {
 		if err := history.step(line.Message); err != nil {
 			return l, desired{}, fmt.Errorf("last good table %s: %w", l.path, err)
 		}
-		l.bytes += len(text)
+		l.bytes += len(one)
 	}
 	if table, err = history.table(); err != nil {
 		return l, desired{}, fmt.Errorf("last good table %s: %w", l.path, err)

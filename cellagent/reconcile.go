@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -14,13 +13,14 @@ import (
 
 // install brings the switch to what is wanted, in at most one bundle per way:
 // by the fragments that changed where we know what the switch holds, else by
-// comparing everything with a dump. Knowledge of the switch (held) only saves
+// comparing everything. Knowledge of the switch (held) only saves
 // work: it is dropped with the connection, after every failure, and checked
 // against the switch at each reconcile_interval (audit).
 func (a *Agent) install(ctx context.Context) {
 	var have flows.Table
 	if !a.want.complete {
-		if have = a.resort(ctx); have == nil {
+		var resorted bool
+		if have, resorted = a.resort(ctx); !resorted {
 			return
 		}
 	}
@@ -45,41 +45,42 @@ func (a *Agent) install(ctx context.Context) {
 	a.settle(err)
 }
 
-// resort returns what the switch holds if the last good table has become what is
-// wanted while no controller has said anything yet, else nil. There are two cases: the switch lost its
+// resort reports whether the last good table has become what is wanted while no
+// controller has said anything yet, and returns what the switch holds where that
+// is not the same. There are two cases: the switch lost its
 // flows, or it holds just that table, so that going on from it changes nothing
 // but what containers that ended left behind. A switch that holds anything
 // else is left as it is, since it may be newer.
-func (a *Agent) resort(ctx context.Context) flows.Table {
+func (a *Agent) resort(ctx context.Context) (have flows.Table, resorted bool) {
 	base, known := a.fallback.fragments[flows.BaseKey()]
 	if !known || a.looked {
-		return nil
+		return nil, false
 	}
-	have, err := a.sw.DumpFlows(ctx)
+	admissible := a.admissible(a.fallback)
+	have, same, err := a.sw.Compare(ctx, admissible.list())
 	if a.fault("apply", err) {
-		return nil
+		return nil, false
 	}
 	a.looked = true
 	switch {
-	case a.isFallback(have):
+	case same, a.isFallback(have, admissible):
 		a.log.Info("the switch holds the last good table", "revision", a.fallback.revision)
 	case slices.ContainsFunc(have, func(f flows.Flow) bool { return slices.Contains(base.Flows, f) }):
-		return nil
+		return nil, false
 	default:
 		a.log.Warn("the switch lost its flows and the controller is away: the last good table is installed", "revision", a.fallback.revision)
 		a.counts.LastGoodInstalls++
 	}
 	a.want, a.fallback = a.fallback, desired{}
-	return have
+	if same {
+		a.agree(admissible)
+	}
+	return have, true
 }
 
-// isFallback reports whether the switch holds the last good table, but for
+// isFallback reports whether what the switch holds is the last good table, but for
 // containers that have ended since.
-func (a *Agent) isFallback(have flows.Table) bool {
-	admissible := a.admissible(a.fallback)
-	if flows.Same(have, maps.Values(admissible)) {
-		return true
-	}
+func (a *Agent) isFallback(have flows.Table, admissible fragments) bool {
 	missing, _ := flows.Diff(have, a.table(admissible))
 	_, foreign := flows.Diff(have, a.table(a.fallback.fragments))
 	return len(missing)+len(foreign) == 0
@@ -124,25 +125,31 @@ func (a *Agent) installChanges(ctx context.Context) error {
 	return nil
 }
 
-// reconcile has no memory: it reads what the switch holds, unless somebody has
-// just done so, and makes it what is wanted. What is there and not wanted is
+// reconcile has no memory: it compares what the switch holds, unless somebody has
+// just read that, and makes it what is wanted. What is there and not wanted is
 // removed: the bridge is ours alone.
 func (a *Agent) reconcile(ctx context.Context, have flows.Table) (err error) {
+	wanted, same := a.admissible(a.want), false
 	if have == nil {
-		if have, err = a.sw.DumpFlows(ctx); err != nil {
+		if have, same, err = a.sw.Compare(ctx, wanted.list()); err != nil {
 			return err
 		}
 	}
-	wanted := a.admissible(a.want)
-	if !flows.Same(have, maps.Values(wanted)) {
+	if !same {
 		if err := a.repair(ctx, have, a.table(wanted)); err != nil {
 			return err
 		}
 	}
+	a.agree(wanted)
+	return nil
+}
+
+// agree notes that the switch holds these fragments, which are wanted, and nothing
+// else.
+func (a *Agent) agree(wanted fragments) {
 	a.counts.Reconciles++
 	a.held, a.suspect = wanted, false
 	clear(a.dirty)
-	return nil
 }
 
 // repair turns what the switch holds into the table.
@@ -200,7 +207,7 @@ func (a *Agent) admissible(table desired) fragments {
 
 // table joins fragments.
 func (a *Agent) table(parts fragments) flows.Table {
-	return flows.Union(slices.Collect(maps.Values(parts)))
+	return flows.Union(parts.list())
 }
 
 // apply sends one bundle, if there is anything to send.

@@ -41,7 +41,7 @@ type Status struct {
 	Revision uint64 `json:"revision"` // of the table that is wanted
 	Applied  uint64 `json:"applied"`  // revision that the switch last held entirely
 	Hash     string `json:"hash,omitempty"`
-	InStep   bool   `json:"in_step"` // the switch holds exactly what is wanted, by a dump made for this answer
+	InStep   bool   `json:"in_step"` // the switch holds exactly what is wanted, by a comparison made for this answer
 	Want     int    `json:"want"`    // flows
 	Have     int    `json:"have"`    // flows
 
@@ -131,25 +131,29 @@ func (a *Agent) standing() []Fault {
 	return all
 }
 
-// compare adds what a dump shows.
+// compare adds what the switch holds, as it is now.
 func (a *Agent) compare(ctx context.Context, s *Status) {
 	ctx, cancel := context.WithTimeout(ctx, statusPatience)
 	defer cancel()
-	want := a.table(a.admissible(a.want))
-	s.Want = len(want)
+	want := a.admissible(a.want)
+	s.Want = want.flows()
 	if !s.Switch {
 		return // a fault says why, and it would be asked in vain
 	}
-	have, err := a.sw.DumpFlows(ctx)
+	have, same, err := a.sw.Compare(ctx, want.list())
 	if err != nil {
 		s.Faults = append(s.Faults, Fault{What: "status", Text: err.Error(), Since: time.Now()})
+		return
+	}
+	if same {
+		s.Have, s.InStep = s.Want, a.want.complete
 		return
 	}
 	s.Have = len(have)
 	if !a.want.complete {
 		return // nothing is foreign while it is not known what is wanted
 	}
-	missing, foreign := flows.Diff(have, want)
+	missing, foreign := flows.Diff(have, a.table(want))
 	s.Missing, s.Foreign = listed(missing), listed(foreign)
 	s.InStep = len(missing)+len(foreign) == 0
 }

@@ -13,6 +13,9 @@ import (
 type Switch interface {
 	// DumpFlows returns every flow that the bridge holds, foreign ones too, in no order.
 	DumpFlows(ctx context.Context) (flows.Table, error)
+	// Compare reports whether the bridge holds exactly the flows of these fragments
+	// and no other. If not, have is what it holds, as DumpFlows returns it.
+	Compare(ctx context.Context, want []flows.Fragment) (have flows.Table, same bool, err error)
 	// Apply removes and adds flows in one atomic bundle: packets see the table
 	// before or after it, and a failure changes nothing. It returns when the
 	// switch has answered. Its error is a *RefusedError if the switch, not the
@@ -34,15 +37,29 @@ const switchTimeout = 10 * time.Second
 
 // connected is a Switch over an OpenFlow connection, and ends with it.
 type connected struct {
-	Switch  // reads, and applies what the connection cannot say
+	Switch  // dumps, and applies what the connection cannot say
 	conn    *openflow.Conn
 	unknown func(*openflow.UnknownError)
 }
 
-// Connected returns a Switch that applies over conn. Reading is left to slow, and
-// so are bundles with a flow that has no encoding; unknown is told of each.
+// Connected returns a Switch that compares and applies over conn. What differs is
+// left to slow to read, and so are bundles with a flow that has no encoding;
+// unknown is told of each of these.
 func Connected(conn *openflow.Conn, slow Switch, unknown func(*openflow.UnknownError)) Switch {
 	return connected{slow, conn, unknown}
+}
+
+// Compare implements Switch. Most of the time nothing differs, and to know that
+// takes no text: only what does, or has no encoding, is dumped.
+func (c connected) Compare(ctx context.Context, want []flows.Fragment) (have flows.Table, same bool, err error) {
+	limited, cancel := context.WithTimeout(ctx, switchTimeout)
+	defer cancel()
+	same, err = c.conn.Holds(limited, want)
+	var unknown *openflow.UnknownError
+	if same || err != nil && !errors.As(err, &unknown) {
+		return nil, same, err
+	}
+	return c.Switch.Compare(ctx, want)
 }
 
 // Apply implements Switch. After the end of the connection it fails: what is

@@ -28,20 +28,44 @@ func parseFlow(line string) (Flow, error) {
 	if strings.TrimSpace(actions) != actions || strings.ContainsAny(line, "\n\r\x00") {
 		return f, fmt.Errorf("stray space in or around the actions")
 	}
-	var match []string
-	for _, token := range strings.FieldsFunc(head, func(r rune) bool { return r == ',' || r == ' ' }) {
-		known, err := f.setProperty(token)
-		if err != nil {
-			return f, err
-		}
-		if !known {
-			match = append(match, token)
-		}
+	if err := f.setHead(head); err != nil {
+		return f, err
 	}
-	f.Match = strings.Join(match, ",")
 	var err error
 	f.Actions, err = nameTables(actions)
 	return f, err
+}
+
+// setHead takes what comes before the actions: properties, and the terms of the
+// match. As OVS prints it the match is one piece of the text, which needs no copy.
+func (f *Flow) setHead(head string) error {
+	from, to := 0, 0 // the piece that is the match so far
+	for at := 0; at < len(head); at++ {
+		end := upTo(head, at, ',', ' ')
+		token := head[at:end]
+		known, err := f.setProperty(token)
+		switch {
+		case err != nil:
+			return err
+		case known, token == "":
+		case f.Match == "":
+			from, to, f.Match = at, end, token
+		case from < to && at == to+1 && head[to] == ',':
+			to, f.Match = end, head[from:end]
+		default:
+			from, to, f.Match = 0, 0, f.Match+","+token
+		}
+		at = end
+	}
+	return nil
+}
+
+// upTo returns where the first of two characters is from a place on, or the end.
+func upTo(text string, from int, a, b byte) int {
+	for from < len(text) && text[from] != a && text[from] != b {
+		from++
+	}
+	return from
 }
 
 // setProperty takes a token that is not part of the match.
@@ -76,13 +100,15 @@ func nameTables(actions string) (string, error) {
 				break
 			}
 			start := from + i + len(where)
-			end := start + strings.IndexAny(actions[start:]+",", ",)")
+			end := upTo(actions, start, ',', ')')
 			id, err := ParseTableID(actions[start:end])
 			if err != nil {
 				return "", fmt.Errorf("actions: %w", err)
 			}
 			name := id.String()
-			actions = actions[:start] + name + actions[end:]
+			if actions[start:end] != name {
+				actions = actions[:start] + name + actions[end:]
+			}
 			from = start + len(name)
 		}
 	}

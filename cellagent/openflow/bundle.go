@@ -66,11 +66,11 @@ func (c *Conn) Apply(ctx context.Context, add, remove []flows.Flow) error {
 	return err
 }
 
-// begin numbers a bundle; numbers go round. From then on the reader of the
-// connection hands it its answers.
+// begin numbers a bundle. From then on the reader of the connection hands it its
+// answers.
 func (c *Conn) begin(add, remove []flows.Flow) *bundle {
-	b := &bundle{conn: c, id: c.next, remove: remove, add: add, refused: make(chan refusal, 1), answers: make(chan message, 4)}
-	c.next += uint32(b.flows()) + 3
+	b := &bundle{conn: c, remove: remove, add: add, refused: make(chan refusal, 1), answers: make(chan message, 4)}
+	b.id = c.transactions(uint32(b.flows()) + 3)
 	c.bundle.Store(b)
 	return b
 }

@@ -39,17 +39,21 @@ type Conn struct {
 
 	writing sync.Mutex // held for whole messages
 
-	turn   chan struct{} // holds a value while somebody owns next and out, and may set bundle
-	next   uint32        // the next transaction
+	next atomic.Uint32 // the next transaction
+
+	turn   chan struct{} // holds a value while somebody owns out, and may set bundle
 	out    []byte        // messages that are not yet written
 	bundle atomic.Pointer[bundle]
+
+	comparing  chan struct{} // holds a value from a comparison's request to its last reply
+	comparison atomic.Pointer[comparison]
 
 	end   sync.Once
 	ended chan struct{}
 	err   error // why, once ended is closed
 }
 
-// Transactions. Those of bundles follow.
+// Transactions. Those of bundles and comparisons follow.
 const (
 	xidHello = 1
 	xidEcho  = 2
@@ -72,8 +76,9 @@ func dial(ctx context.Context, socket string, p patience) (*Conn, error) {
 	}
 	c := &Conn{
 		net: conn, patience: p, echoes: make(chan message, maxEchoes),
-		turn: make(chan struct{}, 1), next: xidFirst, ended: make(chan struct{}),
+		turn: make(chan struct{}, 1), comparing: make(chan struct{}, 1), ended: make(chan struct{}),
 	}
+	c.next.Store(xidFirst)
 	in := bufio.NewReaderSize(conn, 1<<16)
 	stop := context.AfterFunc(ctx, func() { c.fail(hangs(ctx.Err())) })
 	err = c.greet(in)
@@ -185,13 +190,32 @@ func (c *Conn) read(in *bufio.Reader) error {
 			default:
 				return fmt.Errorf("the switch asked for %d echoes and reads none", maxEchoes)
 			}
-		case kindError, kindBundleControl:
-			if b := c.bundle.Load(); b == nil || !b.take(m) {
-				return fmt.Errorf("the switch sent %v, which answers nothing", m)
+		case kindError, kindBundleControl, kindMultipartReply:
+			if err := c.answer(m); err != nil {
+				return err
 			}
 		}
 	}
 }
+
+// answer hands a message to what it answers. There must be such a thing.
+func (c *Conn) answer(m message) error {
+	if x := c.comparison.Load(); x != nil && m.xid == x.xid && m.kind != kindBundleControl {
+		last, err := x.take(m)
+		if last {
+			c.comparison.Store(nil)
+			<-c.comparing
+		}
+		return err
+	}
+	if b := c.bundle.Load(); b == nil || m.kind == kindMultipartReply || !b.take(m) {
+		return fmt.Errorf("the switch sent %v, which answers nothing", m)
+	}
+	return nil
+}
+
+// transactions numbers n of them, and returns the first. Numbers go round.
+func (c *Conn) transactions(n uint32) uint32 { return c.next.Add(n) - n }
 
 // keep answers the switch's echo requests and sends our own, so that the
 // connection is never silent while the switch lives.

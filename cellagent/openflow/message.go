@@ -14,13 +14,15 @@ type kind uint8
 
 // The messages that we send or understand (OpenFlow 1.4 section 7.1.1).
 const (
-	kindHello         kind = 0
-	kindError         kind = 1
-	kindEchoRequest   kind = 2
-	kindEchoReply     kind = 3
-	kindFlowMod       kind = 14
-	kindBundleControl kind = 33
-	kindBundleAdd     kind = 34
+	kindHello            kind = 0
+	kindError            kind = 1
+	kindEchoRequest      kind = 2
+	kindEchoReply        kind = 3
+	kindFlowMod          kind = 14
+	kindMultipartRequest kind = 18
+	kindMultipartReply   kind = 19
+	kindBundleControl    kind = 33
+	kindBundleAdd        kind = 34
 )
 
 const (
