@@ -109,21 +109,29 @@ func (v *view) revoked(e conntrack.Entry) bool {
 	return v.complete && e.ByPolicy && !allowed
 }
 
-// judging returns the view with the policies of another table. What has not
-// changed is shared.
-func (v *view) judging(want desired) *view {
+// judging returns the view with the policies of another table, which differs in
+// the changed fragments alone, or if these are nil in any. What has not changed
+// is shared.
+func (v *view) judging(want desired, changed map[flows.FragmentKey]bool) *view {
 	n := *v
-	n.complete, n.policies = want.complete, make(map[flows.GroupID]*policyFlows, len(v.policies)+1)
-	for key, f := range want.fragments {
-		to, isPolicy := key.Group()
-		if !isPolicy {
-			continue
+	n.complete = want.complete
+	if changed == nil {
+		n.policies = make(map[flows.GroupID]*policyFlows, len(v.policies)+1)
+		for key, f := range want.fragments {
+			if to, is := key.Group(); is {
+				n.policies[to] = v.policies[to].of(f)
+			}
 		}
-		old := v.policies[to]
-		if old == nil || old.hash != f.Hash {
-			old = policyFlowsOf(f)
+		return &n
+	}
+	n.policies = maps.Clone(v.policies)
+	for key := range changed {
+		to, is := key.Group()
+		if f, wanted := want.fragments[key]; is && wanted {
+			n.policies[to] = v.policies[to].of(f)
+		} else if is {
+			delete(n.policies, to)
 		}
-		n.policies[to] = old
 	}
 	return &n
 }
@@ -144,8 +152,12 @@ func (v *view) among(lease netip.Prefix, ports []ovsdb.Port, endpoints map[strin
 	return &n
 }
 
-func policyFlowsOf(f flows.Fragment) *policyFlows {
-	p := &policyFlows{hash: f.Hash}
+// of reads a fragment, unless it is the one that p was read from.
+func (p *policyFlows) of(f flows.Fragment) *policyFlows {
+	if p != nil && p.hash == f.Hash {
+		return p
+	}
+	p = &policyFlows{hash: f.Hash}
 	for _, flow := range f.Flows {
 		if a, ok := allowanceOf(flow); ok {
 			p.allows, p.causes = append(p.allows, a), append(p.causes, flow.Cookie)

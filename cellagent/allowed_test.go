@@ -4,6 +4,7 @@ import (
 	"errors"
 	"maps"
 	"net/netip"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -35,7 +36,27 @@ func viewOf(t *testing.T, old *view, want desired) *view {
 	t.Helper()
 	one := ovsdb.Port{Container: "one", App: "cats", IP: netip.MustParseAddr("10.255.1.2"), OFPort: 5}
 	two := ovsdb.Port{Container: "two", App: "dogs", IP: netip.MustParseAddr("10.255.1.3")}
-	return old.judging(want).among(netip.MustParsePrefix("10.255.1.0/24"), []ovsdb.Port{one, two}, map[string]ovsdb.Port{"one": one}, want)
+	next := old.judging(want, nil)
+	if anew := old.judging(want, changedBetween(old, want)); !maps.EqualFunc(next.policies, anew.policies, func(a, b *policyFlows) bool { return reflect.DeepEqual(a, b) }) {
+		t.Errorf("the policies that changed lead to %v, all of them to %v", anew.policies, next.policies)
+	}
+	return next.among(netip.MustParsePrefix("10.255.1.0/24"), []ovsdb.Port{one, two}, map[string]ovsdb.Port{"one": one}, want)
+}
+
+// changedBetween are the fragments of policies in which a table may differ from
+// that of the view, and one more.
+func changedBetween(old *view, want desired) map[flows.FragmentKey]bool {
+	if old.policies == nil {
+		return nil
+	}
+	changed := map[flows.FragmentKey]bool{flows.PolicyKey(9999): true}
+	for to := range old.policies {
+		changed[flows.PolicyKey(to)] = true
+	}
+	for key := range want.fragments {
+		changed[key] = true
+	}
+	return changed
 }
 
 func rule(policy flows.PolicyID, p flows.Protocol, first, last uint16) flows.Rule {

@@ -26,10 +26,22 @@ type notices struct {
 	tracker *tracker
 	seen    atomic.Pointer[view]
 
-	hash  flows.Hash   // of the table in seen
-	ports []ovsdb.Port // in seen
-	swept uint64       // switch connection for which the tracker was swept
-	logs  bool         // the flow log runs
+	hash    flows.Hash                 // of the table in seen
+	since   flows.Hash                 // of the one that differs from what is wanted in the fragments changed
+	changed map[flows.FragmentKey]bool // nil: none has been heard of since
+	ports   []ovsdb.Port               // in seen
+	swept   uint64                     // switch connection for which the tracker was swept
+	logs    bool                       // the flow log runs
+}
+
+// hear notes the fragments that a message changed in the table with a hash.
+func (n *notices) hear(before flows.Hash, changed []flows.FragmentKey) {
+	if n.changed == nil {
+		n.since, n.changed = before, make(map[flows.FragmentKey]bool, len(changed))
+	}
+	for _, key := range changed {
+		n.changed[key] = true
+	}
 }
 
 // startNotices starts the helpers, but for the flow log: see publish.
@@ -79,12 +91,17 @@ func (a *Agent) publish() {
 	same := len(a.ports) == len(n.ports) && (len(a.ports) == 0 || &a.ports[0] == &n.ports[0])
 	old := n.seen.Load()
 	if !same || a.want.hash != n.hash || a.want.complete != old.complete || a.lease.subnet != old.lease {
-		next := old.judging(a.want)
+		changed := n.changed
+		if n.since != n.hash || old.policies == nil {
+			changed = nil
+		}
+		next := old.judging(a.want, changed)
 		if !a.narrow || !same || a.lease.subnet != old.lease {
 			next = next.among(a.lease.subnet, a.ports, a.seen.endpoints, a.want)
 		}
 		n.seen.Store(next)
 		n.hash, n.ports = a.want.hash, a.ports
+		n.changed = nil
 		n.tracker.forget(old.leaving(next))
 	}
 	// Nobody knows what the tracker holds of before the agent's start, or of

@@ -200,6 +200,7 @@ func (a *Agent) receive(s *stream, msg api.Message) {
 	if msg.Same && !a.want.complete {
 		a.want = a.fallback
 	}
+	before := a.want.hash
 	changed, err := a.want.step(msg)
 	if a.fault("message", err) {
 		a.distrust(s, msg, err)
@@ -226,6 +227,7 @@ func (a *Agent) receive(s *stream, msg api.Message) {
 	for _, key := range changed {
 		a.dirty[key] = true
 	}
+	a.notices.hear(before, changed)
 	a.blocked = false
 	a.narrow = msg.Type == api.TypeDelta && msg.Refused == nil && msg.Draining == nil && !slices.ContainsFunc(changed, notOfPolicies)
 }
