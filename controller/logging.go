@@ -23,7 +23,9 @@ func (s *State) logs(app flows.AppID) bool {
 func (s *State) rulesToward(group flows.GroupID) []flows.Rule {
 	rules := make([]flows.Rule, 0, len(s.toward[group]))
 	for id, rule := range s.toward[group] {
-		_, rule.Log = s.logged[s.policies[id].From]
+		if len(s.logged) > 0 { // else no policy is looked up, of a hundred thousand
+			_, rule.Log = s.logged[s.policies[id].From]
+		}
 		rules = append(rules, rule)
 	}
 	return rules
