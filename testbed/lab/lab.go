@@ -74,7 +74,8 @@ func Run(ctx context.Context, job Job) error {
 //
 //	func TestMain(m *testing.M) { os.Exit(lab.RunTests(m, 5*time.Minute)) }
 //
-// Outside the lab it boots it, with this same binary and arguments inside.
+// Outside the lab it boots it, with this same binary and arguments inside; once
+// more, if the emulated kernel hangs.
 func RunTests(m interface{ Run() int }, limit time.Duration) int {
 	return runTests(m, Job{Limit: limit})
 }
@@ -104,6 +105,11 @@ func runTests(m interface{ Run() int }, job Job) int {
 	go func() { cancel(parentEnds()) }()
 	job.Args, job.Dir = append([]string{self}, os.Args[1:]...), dir
 	err = Run(ctx, job)
+	if errors.Is(err, errHung) {
+		fmt.Fprintln(os.Stderr, err)
+		fmt.Fprintln(os.Stderr, "lab: all tests once more, from the start")
+		err = Run(ctx, job)
+	}
 	var exit *ExitError
 	switch {
 	case err == nil:

@@ -36,6 +36,11 @@ type result struct {
 	Error string // why the payload could not be started
 }
 
+// errHung says that the emulated kernel stood still, with both CPUs busy in it
+// for good, as was seen once in many hours of tests. The kernel notices, says
+// where, and ends.
+var errHung = errors.New("lab: the emulated kernel hung")
+
 // boot runs the job on the lab kernel.
 func boot(ctx context.Context, job Job) error {
 	if runtime.GOARCH != "amd64" {
@@ -67,6 +72,8 @@ func boot(ctx context.Context, job Job) error {
 	qemuErr := runTied(emulator, job.Interactive)
 	res, err := readResult(share)
 	switch {
+	case err != nil && strings.Contains(tail(console, 400), "soft lockup"):
+		return fmt.Errorf("%w\n%s", errHung, tail(console, 60))
 	case err != nil:
 		return fmt.Errorf("the lab ended without a result (qemu: %v): %w\n%s", qemuErr, err, tail(console, 40))
 	case res.Error != "":
@@ -96,7 +103,7 @@ func qemuArgs(k kernel, initramfs, share, console string, job Job) []string {
 		"-serial", "file:"+console,
 		"-chardev", stdio, "-device", "virtio-serial-pci", "-device", "virtconsole,chardev=terminal",
 		"-kernel", k.image, "-initrd", initramfs,
-		"-append", "console=ttyS0 quiet panic=-1 mitigations=off audit=0 "+envInit+"=vm",
+		"-append", "console=ttyS0 quiet panic=-1 mitigations=off audit=0 softlockup_panic=1 watchdog_thresh=20 "+envInit+"=vm",
 		"-virtfs", "local,path=/,mount_tag=machine,security_model=none,readonly=on,multidevs=remap",
 		"-virtfs", "local,path="+share+",mount_tag=share,security_model=none",
 	)

@@ -33,7 +33,7 @@ var (
 // lab needs both CPUs for itself, and ends with one line of counts.
 func testCommand(name, short string, suites ...suite) *cobra.Command {
 	return &cobra.Command{Use: name, Short: short, Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error {
-		t := tally{out: os.Stdout, output: map[string][]string{}, failures: map[string]int{}}
+		t := tally{out: os.Stdout, output: map[string][]string{}, failures: map[string]int{}, seen: map[string]bool{}}
 		start := time.Now()
 		for _, s := range suites {
 			if err := s.run(c.Context(), &t); err != nil {
@@ -104,6 +104,7 @@ type tally struct {
 	out                     io.Writer
 	output                  map[string][]string // of tests and packages that have not ended
 	failures                map[string]int      // by package
+	seen                    map[string]bool     // tests that have passed: the lab may have to begin anew
 }
 
 // event is a line of go test -json; see go doc test2json.
@@ -149,7 +150,10 @@ func (t *tally) end(e event, output string) {
 	}
 	switch e.Action {
 	case "pass":
-		t.passed++
+		if key := e.Package + "\x00" + e.Test; !t.seen[key] {
+			t.seen[key] = true
+			t.passed++
+		}
 		if e.Elapsed >= slow && !strings.Contains(e.Test, "/") {
 			fmt.Fprintf(t.out, "     %-40s %6.1f s\n", e.Test, e.Elapsed)
 		}
