@@ -73,7 +73,7 @@ func (b *Bed) settle() {
 	for i, c := range b.cells {
 		wait.Go(func() {
 			for range 2 { // the round that is under way may have begun before the change
-				if _, err := c.ovs.run("ovs-appctl", "revalidator/wait"); err != nil {
+				if _, err := c.ovs.run("ovs-appctl", "-T", "60", "revalidator/wait"); err != nil {
 					errs[i] = fmt.Errorf("%s: %w", c.name, err)
 					return
 				}

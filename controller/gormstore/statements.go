@@ -27,7 +27,8 @@ func prepares(pool *sql.DB) *statements {
 
 // prepare returns the statement, or nil where there are too many already. An
 // error may be of what another connection does not see yet, such as a table
-// that the transaction has made: then the statement itself tells.
+// that the transaction has made: then the statement itself tells. It takes
+// another connection than a transaction's, so their number must not be limited.
 func (s *statements) prepare(ctx context.Context, query string) (*sql.Stmt, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

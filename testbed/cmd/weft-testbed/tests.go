@@ -55,7 +55,7 @@ func (s suite) run(ctx context.Context, t *tally) error {
 	if err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(ctx, "go", append([]string{"test", "-json", "-count=1", "-timeout=15m"}, packages...)...)
+	cmd := exec.CommandContext(ctx, "go", append([]string{"test", "-json", "-count=1", "-timeout=25m"}, packages...)...)
 	cmd.Stderr = os.Stderr
 	// A group of its own, so that one signal reaches go test and the tests, which
 	// end the lab. The parent-death signal belongs to this thread.
