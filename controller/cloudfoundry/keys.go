@@ -83,9 +83,10 @@ func newKeyRing(ask func(context.Context) (*published, error)) *keyRing {
 // it does not know it asks the UAA, within the limit whatever
 // arrives; all that wait for an answer share it.
 func (k *keyRing) find(ctx context.Context, token *jwt.Token) (key any, issuer string, err error) {
-	if last := k.last.Load(); last != nil {
+	last := k.last.Load()
+	if last != nil {
 		if age := time.Since(last.fetched); age > keysAge {
-			fetched := k.fetch(ctx) // besides: the old ones are good meanwhile
+			fetched := k.fetch(ctx, last) // besides: the old ones are good meanwhile
 			if age > maxKeysAge && time.Since(time.Unix(0, k.failed.Load())) > keysAge {
 				select {
 				case <-fetched:
@@ -99,7 +100,7 @@ func (k *keyRing) find(ctx context.Context, token *jwt.Token) (key any, issuer s
 		}
 	}
 	select {
-	case result := <-k.fetch(ctx):
+	case result := <-k.fetch(ctx, last):
 		if result.Err != nil {
 			return nil, "", result.Err
 		}
@@ -111,10 +112,14 @@ func (k *keyRing) find(ctx context.Context, token *jwt.Token) (key any, issuer s
 	}
 }
 
-// fetch asks the UAA, or joins in if somebody is asking.
-func (k *keyRing) fetch(ctx context.Context) <-chan singleflight.Result {
+// fetch gets something newer than what was seen: it asks the UAA, or joins in if
+// somebody is asking, unless somebody has just asked.
+func (k *keyRing) fetch(ctx context.Context, seen *published) <-chan singleflight.Result {
 	ctx = context.WithoutCancel(ctx) // others wait for the answer too
-	return k.flight.DoChan("keys", func() (any, error) {
+	return k.flight.DoChan(fmt.Sprintf("newer than %p", seen), func() (any, error) {
+		if now := k.last.Load(); now != seen {
+			return now, nil
+		}
 		ctx, cancel := context.WithTimeout(ctx, maxKeyWait)
 		defer cancel()
 		if err := k.limit.Wait(ctx); err != nil {
