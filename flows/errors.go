@@ -14,9 +14,11 @@ const (
 // errors lets an ICMP error pass whose sender is of the app that has its part in
 // the connection which it quotes, and denies what strangers send: whoever guesses
 // a connection can quote it. What travels as the connection was opened must be for
-// the server's app, too; what travels back judge has given the opener's group of
-// the label, and the tracker lets it only to the opener's address. OVS cannot compare a register with a label, so a conjunction does: it has a clause
-// for each two bits of both groups, which holds where they are the same.
+// the server's app, too; to what travels back judge has given the opener's group
+// of the label, and the tracker lets it only to the opener's address.
+//
+// OVS cannot compare a register with a label, so a conjunction does: it has a
+// clause for each two bits of both groups, which holds where they are the same.
 func (b *builder) errors() {
 	at := stage{TableErrors, errorsEach, BaseCookie(TableErrors)}
 	b.add(at, []term{conjunctionHolds(errorsSameID), judged.is(judgedPolicy)}, gotoTable(TableOutput))
